@@ -1,0 +1,78 @@
+/**
+ * Keys as the pipeline needs them: found by keyid, their secret opened once and held in memory.
+ * @module
+ */
+import type { KeyObject } from 'node:crypto';
+import { type SecurityContext, securityContext } from '../security/security-context.ts';
+import { secretKey } from '../signatures/hmac.ts';
+import type { Consumer, ConsumerKey, ConsumerReader } from './consumer.ts';
+import type { KeyVault } from './key-vault.ts';
+
+export interface ActiveKey {
+  readonly keyid: string;
+  readonly consumer: string;
+  readonly secret: KeyObject;
+  readonly context: SecurityContext;
+  /** Why the key is not good at this second, as a sentence; undefined where it is. */
+  inactive(now: number): string | undefined;
+}
+
+export class KeyDirectory {
+  private readonly held = new Map<string, ActiveKey>();
+  private readonly reader: ConsumerReader;
+  private readonly vault: KeyVault;
+
+  constructor(reader: ConsumerReader, vault: KeyVault) {
+    this.reader = reader;
+    this.vault = vault;
+  }
+
+  /** Looks an unknown keyid up in the store, so that a key made a moment ago by another process is known. */
+  find(keyid: string): ActiveKey | undefined {
+    const known = this.held.get(keyid);
+    if (known) return known;
+    const found = this.reader.findKey(keyid);
+    if (!found) return undefined;
+    const key = this.activate(found.consumer, found.key);
+    this.held.set(keyid, key);
+    return key;
+  }
+
+  /** Whether the keyid is known without asking the store: cheap, for refusing early. */
+  knows(keyid: string): boolean {
+    return this.held.has(keyid);
+  }
+
+  /** Drops what is held of a consumer that was changed. */
+  forget(consumer: string): void {
+    for (const [keyid, key] of this.held) {
+      if (key.consumer === consumer) this.held.delete(keyid);
+    }
+  }
+
+  private activate(consumer: Consumer, key: ConsumerKey): ActiveKey {
+    return {
+      keyid: key.keyid,
+      consumer: consumer.name,
+      secret: secretKey(this.vault.open('key', key.keyid, key.sealedSecret)),
+      context: securityContext({
+        principal: `consumer:${consumer.name}`,
+        consumer: consumer.name,
+        keyid: key.keyid,
+        roles: consumer.roles,
+      }),
+      inactive(now) {
+        if (consumer.disabledAt !== undefined) return 'The consumer is disabled; ask an operator.';
+        if (key.revokedAt !== undefined) return 'The key was revoked; ask an operator for another.';
+        if (now < key.notBefore) return `The key is not valid yet; it begins at ${isoTime(key.notBefore)}.`;
+        if (now >= key.notAfter)
+          return `The key expired at ${isoTime(key.notAfter)}; ask an operator for another.`;
+        return undefined;
+      },
+    };
+  }
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}

@@ -1,0 +1,101 @@
+/**
+ * Secrets at rest: a data key wrapped by the master key, and blobs sealed under keys derived from it, so that a new
+ * master key re-wraps one row and rewrites nothing else.
+ * @module
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { CountersignError } from '../errors.ts';
+
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const KEY_BYTES = 32;
+const NO_SALT = Buffer.alloc(0);
+
+/** Layout of a blob: key version (4 bytes), nonce (12), ciphertext, tag (16). */
+const HEADER_BYTES = 4 + NONCE_BYTES;
+
+/** What a blob is for: a blob sealed for one purpose opens for no other. */
+export type Purpose = 'data-key' | 'key';
+
+export interface WrappedDataKey {
+  readonly version: number;
+  readonly wrapped: Buffer;
+}
+
+export class KeyVault {
+  private readonly dataKeys: ReadonlyMap<number, Buffer>;
+  private readonly current: number;
+
+  private constructor(dataKeys: ReadonlyMap<number, Buffer>) {
+    this.dataKeys = dataKeys;
+    this.current = Math.max(...dataKeys.keys());
+  }
+
+  /** A new random data key, wrapped. */
+  static wrapNewDataKey(masterKey: Buffer, version: number): WrappedDataKey {
+    return {
+      version,
+      wrapped: seal(masterKey, version, 'data-key', String(version), randomBytes(KEY_BYTES)),
+    };
+  }
+
+  /** Opens the vault; `master-key-wrong` where the master key is another one than the data keys were wrapped by. */
+  static open(masterKey: Buffer, wrapped: readonly WrappedDataKey[]): KeyVault {
+    const dataKeys = new Map<number, Buffer>();
+    for (const each of wrapped) {
+      try {
+        dataKeys.set(each.version, unseal(masterKey, 'data-key', String(each.version), each.wrapped));
+      } catch (error) {
+        throw new CountersignError(
+          'master-key-wrong',
+          'The master key is not the one that this data folder was made with. Put the right one back; nothing was changed.',
+          { cause: error },
+        );
+      }
+    }
+    return new KeyVault(dataKeys);
+  }
+
+  seal(purpose: Purpose, recordId: string, secret: Uint8Array): Buffer {
+    return seal(this.dataKeys.get(this.current) as Buffer, this.current, purpose, recordId, secret);
+  }
+
+  open(purpose: Purpose, recordId: string, blob: Buffer): Buffer {
+    const key = this.dataKeys.get(blob.readUInt32BE(0));
+    if (!key)
+      throw new CountersignError('store-failed', `The data key of ${purpose} ${recordId} is missing.`);
+    return unseal(key, purpose, recordId, blob);
+  }
+}
+
+function seal(key: Buffer, version: number, purpose: Purpose, recordId: string, secret: Uint8Array): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32BE(version, 0);
+  const nonce = randomBytes(NONCE_BYTES);
+  nonce.copy(header, 4);
+  const cipher = createCipheriv('aes-256-gcm', derive(key, purpose, recordId), nonce);
+  cipher.setAAD(associatedData(purpose, recordId, version));
+  return Buffer.concat([header, cipher.update(secret), cipher.final(), cipher.getAuthTag()]);
+}
+
+function unseal(key: Buffer, purpose: Purpose, recordId: string, blob: Buffer): Buffer {
+  const decipher = createDecipheriv(
+    'aes-256-gcm',
+    derive(key, purpose, recordId),
+    blob.subarray(4, HEADER_BYTES),
+  );
+  decipher.setAAD(associatedData(purpose, recordId, blob.readUInt32BE(0)));
+  decipher.setAuthTag(blob.subarray(blob.length - TAG_BYTES));
+  return Buffer.concat([
+    decipher.update(blob.subarray(HEADER_BYTES, blob.length - TAG_BYTES)),
+    decipher.final(),
+  ]);
+}
+
+function derive(key: Buffer, purpose: Purpose, recordId: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, NO_SALT, `countersign ${purpose} ${recordId}`, KEY_BYTES));
+}
+
+function associatedData(purpose: Purpose, recordId: string, version: number): Buffer {
+  return Buffer.from(JSON.stringify([purpose, recordId, version]));
+}

@@ -1,0 +1,246 @@
+/**
+ * One commit for one turn of the event loop: every bare nonce and every unit of work that was asked for in it.
+ *
+ * A turn of bare nonces alone commits with `synchronous=NORMAL`: killing the process loses nothing, and the fence
+ * (replay/fence.ts) closes what a power loss may take. A turn that holds work that somebody relies on commits with
+ * FULL, and is answered after its sync; the one sync serves the whole turn.
+ * @module
+ */
+import { CountersignError } from '../../errors.ts';
+import type { Nonce, NonceStore, NonceVerdict } from '../../replay/nonces.ts';
+import type { CommitGroup, Transaction } from '../unit-of-work.ts';
+import type { SqliteConsumerChanges } from './consumers.ts';
+import type { Database, Statement } from './database.ts';
+import type { SqliteNonces } from './nonces.ts';
+
+interface Claim {
+  readonly nonce: Nonce;
+  readonly resolve: (verdict: NonceVerdict) => void;
+  readonly reject: (error: CountersignError) => void;
+}
+
+interface Job {
+  readonly name: string;
+  readonly work: (tx: Transaction) => unknown;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type Outcome =
+  | { readonly job: Job; readonly result: unknown }
+  | { readonly job: Job; readonly error: unknown };
+
+/** What the metrics see of commits. */
+export interface CommitObserver {
+  committed(claims: number, jobs: number, seconds: number): void;
+  failed(error: unknown): void;
+}
+
+export interface CommitGroupParts {
+  readonly database: Database;
+  readonly nonces: SqliteNonces;
+  readonly consumers: SqliteConsumerChanges;
+  /** Told which consumers other processes, or this one, have changed. */
+  readonly onChange: (consumer: string) => void;
+  readonly observer: CommitObserver;
+}
+
+export class SqliteCommitGroup implements CommitGroup, NonceStore {
+  private claims: Claim[] = [];
+  private jobs: Job[] = [];
+  private scheduled = false;
+  private readonly parts: CommitGroupParts;
+  private readonly begin: Statement;
+  private readonly commit: Statement;
+  private readonly rollback: Statement;
+  private readonly savepoint: Statement;
+  private readonly release: Statement;
+  private readonly rollbackTo: Statement;
+  private readonly dataVersion: Statement;
+  private readonly selectChanges: Statement;
+  private seenVersion = -1;
+  private lastChange: number;
+
+  constructor(parts: CommitGroupParts) {
+    const { database } = parts;
+    this.parts = parts;
+    this.begin = database.prepare('BEGIN IMMEDIATE');
+    this.commit = database.prepare('COMMIT');
+    this.rollback = database.prepare('ROLLBACK');
+    this.savepoint = database.prepare('SAVEPOINT work');
+    this.release = database.prepare('RELEASE work');
+    this.rollbackTo = database.prepare('ROLLBACK TO work');
+    this.dataVersion = database.prepare('PRAGMA data_version').pluck();
+    this.selectChanges = database.prepare('SELECT id, consumer FROM changes WHERE id > ? ORDER BY id');
+    this.lastChange = database.prepare('SELECT coalesce(max(id), 0) FROM changes').pluck().get() as number;
+  }
+
+  claim(nonce: Nonce): Promise<NonceVerdict> {
+    return new Promise((resolve, reject) => {
+      this.claims.push({ nonce, resolve, reject });
+      this.schedule();
+    });
+  }
+
+  run<T>(name: string, work: (tx: Transaction) => T | Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.jobs.push({ name, work, resolve: resolve as (result: unknown) => void, reject });
+      this.schedule();
+    });
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.turn);
+  }
+
+  private readonly turn = (): void => {
+    const { claims, jobs } = this;
+    this.claims = [];
+    this.jobs = [];
+    if (jobs.length === 0) {
+      this.scheduled = false;
+      this.commitClaims(claims);
+    } else {
+      // The next turn is not scheduled before this one has ended: there is one transaction at a time.
+      this.commitWork(claims, jobs).finally(() => {
+        this.scheduled = false;
+        if (this.claims.length + this.jobs.length > 0) this.schedule();
+      });
+    }
+  };
+
+  private commitClaims(claims: Claim[]): void {
+    const started = performance.now();
+    const verdicts: NonceVerdict[] = [];
+    try {
+      this.begin.run();
+      this.follow();
+      for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
+      this.parts.nonces.append();
+      this.commit.run();
+    } catch (error) {
+      const refusal = this.fail(error);
+      for (const { reject } of claims) reject(refusal);
+      return;
+    }
+    this.parts.nonces.committed();
+    for (let i = 0; i < claims.length; i++) (claims[i] as Claim).resolve(verdicts[i] as NonceVerdict);
+    this.parts.observer.committed(claims.length, 0, (performance.now() - started) / 1000);
+  }
+
+  private async commitWork(claims: Claim[], jobs: Job[]): Promise<void> {
+    const started = performance.now();
+    const verdicts: NonceVerdict[] = [];
+    const outcomes: Outcome[] = [];
+    try {
+      this.parts.database.pragma('synchronous = FULL');
+      this.begin.run();
+      this.follow();
+      for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
+      for (const job of jobs) outcomes.push(await this.attempt(job));
+      this.parts.nonces.append();
+      this.commit.run();
+    } catch (error) {
+      const refusal = this.fail(error);
+      for (const { reject } of claims) reject(refusal);
+      for (const { reject } of jobs) reject(refusal);
+      return;
+    } finally {
+      if (!this.parts.database.inTransaction) this.parts.database.pragma('synchronous = NORMAL');
+    }
+    this.parts.nonces.committed();
+    // After the commit: ids of changes that were rolled back may come again, from another process.
+    this.followChanges();
+    claims.forEach((claim, i) => {
+      claim.resolve(verdicts[i] as NonceVerdict);
+    });
+    for (const outcome of outcomes) {
+      if ('error' in outcome) outcome.job.reject(outcome.error);
+      else outcome.job.resolve(outcome.result);
+    }
+    this.parts.observer.committed(claims.length, jobs.length, (performance.now() - started) / 1000);
+  }
+
+  /** One piece of work in its savepoint. Its failure is its own; a failure of the store is thrown to the turn. */
+  private async attempt(job: Job): Promise<Outcome> {
+    const life = { over: false };
+    this.savepoint.run();
+    let outcome: Outcome;
+    try {
+      outcome = { job, result: await beforeNextTurn(job.name, job.work(this.transaction(job.name, life))) };
+    } catch (error) {
+      if (isStoreFailure(error)) throw error;
+      outcome = { job, error };
+    }
+    life.over = true;
+    if ('error' in outcome) this.rollbackTo.run();
+    this.release.run();
+    return outcome;
+  }
+
+  private transaction(name: string, life: { over: boolean }): Transaction {
+    const { nonces, consumers } = this.parts;
+    const check = () => {
+      if (life.over) throw new Error(`"${name}" used its transaction after it had ended`);
+    };
+    return {
+      get nonces() {
+        check();
+        return nonces;
+      },
+      get consumers() {
+        check();
+        return consumers;
+      },
+    };
+  }
+
+  /** Reads what other processes committed since this one last looked. One pragma where nobody did. */
+  private follow(): void {
+    const version = this.dataVersion.get() as number;
+    if (version === this.seenVersion) return;
+    this.parts.nonces.follow();
+    this.followChanges();
+    this.seenVersion = version;
+  }
+
+  private followChanges(): void {
+    for (const { id, consumer } of this.selectChanges.all(this.lastChange) as {
+      id: number;
+      consumer: string;
+    }[]) {
+      this.parts.onChange(consumer);
+      this.lastChange = id;
+    }
+  }
+
+  private fail(error: unknown): CountersignError {
+    if (this.parts.database.inTransaction) this.rollback.run();
+    this.parts.nonces.rolledBack();
+    this.parts.observer.failed(error);
+    return new CountersignError(
+      'store-unavailable',
+      "The store can't answer, so nothing is served. Whether this message was used is unknown: send it again as it is, or sign it afresh.",
+      { cause: error, members: { outcome: 'unknown' }, headers: { 'Retry-After': '1' } },
+    );
+  }
+}
+
+/** Settles with the work, or rejects at the next turn of the event loop: whatever awaits more than `tx` is named. */
+function beforeNextTurn<T>(name: string, work: T | Promise<T>): T | Promise<T> {
+  if (!(work instanceof Promise)) return work;
+  return new Promise((resolve, reject) => {
+    const deadline = setImmediate(() => {
+      reject(new Error(`"${name}" awaited something other than its transaction, and was rolled back`));
+    });
+    work.then(resolve, reject).finally(() => clearImmediate(deadline));
+  });
+}
+
+/** SQLite's own errors bear a code of this form; a constraint that the work broke is the work's. */
+function isStoreFailure(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' && code.startsWith('SQLITE_') && !code.startsWith('SQLITE_CONSTRAINT');
+}

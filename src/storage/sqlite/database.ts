@@ -1,0 +1,87 @@
+/**
+ * The file `countersign.db`: opening it, its settings and its schema. The only place that imports better-sqlite3.
+ * @module
+ */
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { CountersignError } from '../../errors.ts';
+import { migrations } from './migrations.ts';
+
+export type Database = Sqlite.Database;
+export type Statement = Sqlite.Statement;
+
+/** How long a lock held by another process is waited for: the wait stalls the event loop, so it is short. */
+const LOCK_WAIT_MS = 250;
+
+export function databaseFile(folder: string): string {
+  return join(folder, 'countersign.db');
+}
+
+export function databaseExists(folder: string): boolean {
+  return existsSync(databaseFile(folder));
+}
+
+export interface Connections {
+  /** Writes, and reads of what its own transaction wrote. */
+  readonly writer: Database;
+  /** Reads of what is committed, also while a transaction of the writer is open. */
+  readonly reader: Database;
+}
+
+/** Opens the database, made and migrated where need be; folder and file are for their owner alone. */
+export function openDatabase(folder: string, lockWaitMs = LOCK_WAIT_MS): Connections {
+  makeFolder(folder);
+  const file = databaseFile(folder);
+  // Made by us first, since SQLite gives its journals the permissions of this file.
+  closeSync(openSync(file, 'a', 0o600));
+  try {
+    const writer = connect(file, lockWaitMs);
+    migrate(writer);
+    const reader = connect(file, lockWaitMs);
+    reader.pragma('query_only = ON');
+    return { writer, reader };
+  } catch (error) {
+    if (error instanceof CountersignError) throw error;
+    throw new CountersignError(
+      'store-failed',
+      `The database ${file} can't be opened: ${(error as Error).message}.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+}
+
+function connect(file: string, lockWaitMs: number): Database {
+  const database = new Sqlite(file, { timeout: lockWaitMs });
+  database.pragma('journal_mode = WAL');
+  database.pragma('synchronous = NORMAL');
+  database.pragma('foreign_keys = ON');
+  database.pragma('trusted_schema = OFF');
+  return database;
+}
+
+/** Brings the schema forward in one transaction; refuses one that a newer version made (`store-newer`). */
+function migrate(database: Database): void {
+  const upgrade = database.transaction(() => {
+    const version = database.pragma('user_version', { simple: true }) as number;
+    if (version > migrations.length) {
+      throw new CountersignError(
+        'store-newer',
+        `The database has schema version ${version}; this program knows ${migrations.length}. Run the newer version. Nothing was changed.`,
+      );
+    }
+    for (const migration of migrations.slice(version)) database.exec(migration);
+    if (version < migrations.length) database.pragma(`user_version = ${migrations.length}`);
+  });
+  database.pragma('synchronous = FULL');
+  upgrade.immediate();
+  database.pragma('synchronous = NORMAL');
+}

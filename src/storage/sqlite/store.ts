@@ -1,0 +1,160 @@
+/**
+ * The embedded store: one SQLite file in the data folder, opened, recovered and joined to the ports.
+ * @module
+ */
+import { existsSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Clock, epochSeconds } from '../../clock.ts';
+import type { ConsumerReader } from '../../consumers/consumer.ts';
+import { KeyVault, type WrappedDataKey } from '../../consumers/key-vault.ts';
+import { loadMasterKey } from '../../consumers/master-key.ts';
+import { fenceAtStart, readBootId } from '../../replay/fence.ts';
+import { forgettable, type NonceStore } from '../../replay/nonces.ts';
+import type { CommitGroup } from '../unit-of-work.ts';
+import { type CommitObserver, SqliteCommitGroup } from './commit-group.ts';
+import { SqliteConsumerChanges, SqliteConsumerReader } from './consumers.ts';
+import { type Connections, type Database, databaseExists, makeFolder, openDatabase } from './database.ts';
+import { Meta } from './meta.ts';
+import { SqliteNonces } from './nonces.ts';
+
+export interface StoreOptions {
+  readonly folder: string;
+  readonly clock: Clock;
+  /** Seconds, as the verifier allows. */
+  readonly skew: number;
+  readonly masterKey: string | undefined;
+  readonly onChange?: (consumer: string) => void;
+  readonly observer?: CommitObserver;
+  /** Milliseconds for which a lock of another process is waited for. */
+  readonly lockWaitMs?: number;
+  /** Injected by tests; read from the kernel otherwise. */
+  readonly bootId?: () => string | undefined;
+}
+
+/** A backup bears this file, and a folder that was restored from it still does. */
+export const RESTORED_MARK = 'restored';
+
+const SILENT: CommitObserver = { committed() {}, failed() {} };
+
+export class SqliteStore {
+  readonly commitGroup: CommitGroup;
+  readonly nonces: NonceStore;
+  readonly consumers: ConsumerReader;
+  readonly vault: KeyVault;
+  private readonly connections: Connections;
+  private readonly window: SqliteNonces;
+  private readonly meta: Meta;
+  private readonly options: StoreOptions;
+
+  /** Opens the store; makes the folder, the master key and the database where there are none. */
+  constructor(options: StoreOptions) {
+    const { folder, masterKey: given, onChange = () => {}, observer = SILENT } = options;
+    this.options = options;
+    makeFolder(folder);
+    const masterKey = loadMasterKey({ folder, given, databaseExists: databaseExists(folder) });
+    this.connections = openDatabase(folder, options.lockWaitMs);
+    const { writer: database, reader } = this.connections;
+    try {
+      this.vault = openVault(database, masterKey);
+      this.meta = new Meta(database);
+      this.window = new SqliteNonces(database);
+      this.window.fence = this.raiseFence(database);
+      const group = new SqliteCommitGroup({
+        database,
+        nonces: this.window,
+        consumers: new SqliteConsumerChanges(database),
+        onChange,
+        observer,
+      });
+      // Recovery: the whole window is read before the first verdict is asked for.
+      database.transaction(() => this.window.follow())();
+      this.commitGroup = group;
+      this.nonces = group;
+      this.consumers = new SqliteConsumerReader(reader);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Nonces held in memory. */
+  get nonceCount(): number {
+    return this.window.size;
+  }
+
+  /** Epoch seconds: requests created at or before this are refused (0 where no fence was ever raised). */
+  get fence(): number {
+    return this.window.fence;
+  }
+
+  /** Throws where the database doesn't answer. For readiness. */
+  ping(): void {
+    this.connections.reader.prepare('SELECT 1').get();
+  }
+
+  /** Forgets nonces whose messages can't be accepted any more. The horizon is durable before anything goes. */
+  async purge(): Promise<void> {
+    const limit = forgettable(epochSeconds(this.options.clock), this.options.skew);
+    const horizon = await this.commitGroup.run('raise the nonce horizon', () =>
+      this.window.raiseHorizon(limit),
+    );
+    this.window.forget(horizon);
+    let gone: number;
+    do gone = await this.commitGroup.run('purge nonces', () => this.window.deleteBehind(horizon));
+    while (gone > 0);
+  }
+
+  /** The keyid of the demo consumer that the first start made. */
+  demoKeyid(): string | undefined {
+    return this.meta.text('demo-keyid');
+  }
+
+  /** Remembers that the demo consumer was made. Call inside the unit of work that makes it. */
+  rememberDemo(keyid: string): void {
+    this.meta.set('demo-keyid', keyid);
+  }
+
+  close(): void {
+    this.connections.reader.close();
+    this.connections.writer.close();
+  }
+
+  private raiseFence(database: Database): number {
+    const { folder, clock, skew, bootId: read = readBootId } = this.options;
+    const mark = join(folder, RESTORED_MARK);
+    const restored = existsSync(mark);
+    const bootId = read();
+    const raise = database.transaction(() => {
+      const state = { lastBootId: this.meta.text('boot-id'), fence: this.meta.number('fence') };
+      const fence = fenceAtStart(state, bootId, restored, epochSeconds(clock), skew);
+      this.meta.set('fence', fence);
+      // Never undefined: from now on the store has been opened, in a boot that may have no name.
+      this.meta.set('boot-id', bootId ?? '');
+      return fence;
+    });
+    const fence = durably(database, () => raise.immediate());
+    if (restored) unlinkSync(mark);
+    return fence;
+  }
+}
+
+function openVault(database: Database, masterKey: Buffer): KeyVault {
+  const open = database.transaction(() => {
+    const select = database.prepare('SELECT version, wrapped FROM data_keys');
+    if (select.all().length === 0) {
+      const { version, wrapped } = KeyVault.wrapNewDataKey(masterKey, 1);
+      database.prepare('INSERT INTO data_keys (version, wrapped) VALUES (?, ?)').run(version, wrapped);
+    }
+    return KeyVault.open(masterKey, select.all() as WrappedDataKey[]);
+  });
+  return durably(database, () => open.immediate());
+}
+
+function durably<T>(database: Database, work: () => T): T {
+  database.pragma('synchronous = FULL');
+  try {
+    return work();
+  } finally {
+    database.pragma('synchronous = NORMAL');
+  }
+}

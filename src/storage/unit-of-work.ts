@@ -1,0 +1,22 @@
+/**
+ * The unit of work: what commits together, or not at all. The same port for every database.
+ * @module
+ */
+import type { ConsumerChanges } from '../consumers/consumer.ts';
+import type { NonceClaims } from '../replay/nonces.ts';
+
+/** Valid until the work that got it settles; used later, it throws. */
+export interface Transaction {
+  readonly nonces: NonceClaims;
+  readonly consumers: ConsumerChanges;
+}
+
+export interface CommitGroup {
+  /**
+   * Runs the work inside a transaction, shared with all else that this turn of the event loop asked for, each in a
+   * savepoint of its own. The work awaits nothing but `tx`; on SQLite one that hasn't settled before the next
+   * `setImmediate` is rolled back and named. Resolves once the commit is durable (synced to the disk); rejects with
+   * the work's own error, of which nothing stays but the nonces that it claimed, or with `store-unavailable`.
+   */
+  run<T>(name: string, work: (tx: Transaction) => T | Promise<T>): Promise<T>;
+}

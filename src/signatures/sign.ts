@@ -3,11 +3,11 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { CountersignError } from '../errors.ts';
 import type { Component, RequestMessage } from './components.ts';
 import { readComponent } from './components.ts';
+import { trim } from './fields.ts';
 import { hmacSha256 } from './hmac.ts';
-import { type Covered, coverComponents, signatureBase } from './signature-base.ts';
+import { type Covered, coverComponents, printable, signatureBase } from './signature-base.ts';
 import type { SignatureParameters, Tag } from './signature-input.ts';
 import { parseItem, serializeString } from './structured-fields.ts';
 import type { VerifiedRequest } from './verify-request.ts';
@@ -86,7 +86,8 @@ const STATUS = component('@status');
 /**
  * Signs the answer to a verified request: with the same key, the request's own nonce, and everything that the
  * request's signature covered as `;req` (RFC 9421 section 2.4).
- * @param fields name (in lower case) and value of each header field that is sent; which of them count is decided here.
+ * @param fields name and value of each header field that is sent, a repeated one as often as it is sent; which of
+ * them count is decided here.
  */
 export function signResponse(
   status: number,
@@ -96,10 +97,15 @@ export function signResponse(
 ): SignedFields {
   const components: Component[] = [STATUS];
   const values = [String(status)];
-  for (const [name, value] of fields) {
+  for (const [sent, value] of fields) {
+    const name = sent.toLowerCase();
     if (!coveredInResponses(name)) continue;
-    components.push(fieldComponent(name));
-    values.push(value);
+    const line = printable(trim(value));
+    const earlier = components.findIndex((component) => component.name === name);
+    if (earlier === -1) {
+      components.push(fieldComponent(name));
+      values.push(line);
+    } else values[earlier] += `, ${line}`;
   }
   let list = '';
   for (const { id } of components) list += `${id} `;
@@ -142,8 +148,6 @@ function requestComponents(components: readonly Component[]): RequestComponents 
   return made;
 }
 
-const PRINTABLE = /^[\t\x20-\x7e]*$/;
-
 function make(
   covered: Covered,
   list: string,
@@ -155,11 +159,6 @@ function make(
     `(${list});created=${created};expires=${expires};nonce=${serializeString(nonce)}` +
     `;keyid=${serializeString(keyid)};alg="hmac-sha256";tag="${tag}"`;
   const base = signatureBase(covered, signatureParams);
-  for (const value of covered.values) {
-    if (!PRINTABLE.test(value)) {
-      throw new CountersignError('signature-policy', 'A covered value holds a byte outside printable ASCII.');
-    }
-  }
   const mac = hmacSha256(secret, base).toString('base64');
   return { signatureInput: `${LABEL}=${signatureParams}`, signature: `${LABEL}=:${mac}:`, base, covered };
 }

@@ -2,6 +2,7 @@
  * The signature base (RFC 9421 section 2.5): the text that the MAC is computed over.
  * @module
  */
+import { CountersignError } from '../errors.ts';
 import { type Component, componentValue, type RequestMessage, type ResponseMessage } from './components.ts';
 
 /** What one signature covers in one message. `values` stand in the order of `components`. */
@@ -14,7 +15,15 @@ export function coverComponents(
   components: readonly Component[],
   message: RequestMessage | ResponseMessage,
 ): Covered {
-  return { components, values: components.map((component) => componentValue(component, message)) };
+  return { components, values: components.map((component) => printable(componentValue(component, message))) };
+}
+
+const PRINTABLE = /^[\t\x20-\x7e]*$/;
+
+/** A line break in a value could pose as another line of the base, and other bytes have two encodings (section 2.5). */
+export function printable(value: string): string {
+  if (PRINTABLE.test(value)) return value;
+  throw new CountersignError('signature-policy', 'A covered value holds a byte outside printable ASCII.');
 }
 
 /** @param signatureParams the canonical text of the inner list with its parameters, as sent. */

@@ -8,10 +8,12 @@ import type { Fields } from './fields.ts';
 import {
   type BareItem,
   type InnerList,
+  type Item,
   isInnerList,
   type Member,
   type Parameters,
   parseDictionary,
+  serializeItem,
   serializeMember,
 } from './structured-fields.ts';
 
@@ -22,6 +24,9 @@ export const MOST_SIGNATURES = 4;
 export const MOST_COMPONENTS = 32;
 export const MOST_SIGNATURE_INPUT = 4096;
 export const MOST_SIGNATURE = 2048;
+
+/** A response repeats all that its request covered, as `;req`, and adds what it covers of itself. */
+const roomFor = (tag: Tag) => (tag === 'countersign-response-v1' ? 2 : 1);
 
 /** Signature parameters as the profile demands them; times are whole seconds since the epoch. */
 export interface SignatureParameters {
@@ -59,8 +64,8 @@ export function readSignature(fields: Fields, tag: Tag): PresentedSignature {
   if (inputText === undefined || signatureText === undefined) {
     throw malformed('Signature and Signature-Input go together; one of them is missing');
   }
-  if (inputText.length > MOST_SIGNATURE_INPUT)
-    throw malformed(`Signature-Input exceeds ${MOST_SIGNATURE_INPUT} bytes`);
+  const mostInput = MOST_SIGNATURE_INPUT * roomFor(tag);
+  if (inputText.length > mostInput) throw malformed(`Signature-Input exceeds ${mostInput} bytes`);
   if (signatureText.length > MOST_SIGNATURE) throw malformed(`Signature exceeds ${MOST_SIGNATURE} bytes`);
 
   const inputs = parseDictionary(inputText);
@@ -86,7 +91,7 @@ export function readSignature(fields: Fields, tag: Tag): PresentedSignature {
   const { label, member, value } = chosen;
   return {
     label,
-    components: readComponents(value),
+    components: readComponents(value, MOST_COMPONENTS * roomFor(tag)),
     parameters: readParameters(value.parameters, tag),
     signatureParams: member.source,
     signature: readSignatureBytes(signatureText, label),
@@ -98,37 +103,46 @@ function readSignatureBytes(text: string, label: string): Buffer {
   const signatures = parseDictionary(text);
   if (signatures.size > MOST_SIGNATURES)
     throw policy(`Signature has ${signatures.size} members; send at most ${MOST_SIGNATURES}`);
+  let bytes: Buffer | undefined;
   for (const [name, { value, source }] of signatures) {
-    if (serializeMember(value) !== source)
+    if (isInnerList(value) || value.bare.type !== 'binary' || value.parameters.size > 0)
+      throw malformed(`The member "${name}" of Signature is not a byte sequence`);
+    if (serializeItem(value) !== source)
       throw malformed(`The member "${name}" of Signature is not in canonical form`);
+    if (name === label) bytes = value.bare.value;
   }
-  const value = signatures.get(label)?.value;
-  if (value === undefined) throw malformed(`Signature has no member "${label}", which Signature-Input names`);
-  if (isInnerList(value) || value.bare.type !== 'binary' || value.parameters.size > 0) {
-    throw malformed(`The member "${label}" of Signature is not a byte sequence`);
-  }
-  return value.bare.value;
+  if (bytes === undefined) throw malformed(`Signature has no member "${label}", which Signature-Input names`);
+  return bytes;
 }
 
 /** Component lists that clients send again and again are read once. Keyed by their canonical text. */
 const knownLists = new Map<string, readonly Component[]>();
 const MOST_KNOWN_LISTS = 256;
+const NONE: Parameters = new Map();
 
-function readComponents(list: InnerList): readonly Component[] {
-  const text = serializeMember({ items: list.items, parameters: new Map() });
+function readComponents(list: InnerList, most: number): readonly Component[] {
+  if (list.items.length > most)
+    throw policy(`It covers ${list.items.length} components; cover at most ${most}`);
+  const text = serializeMember({ items: list.items, parameters: NONE });
   const known = knownLists.get(text);
   if (known) return known;
-  if (list.items.length > MOST_COMPONENTS)
-    throw policy(`It covers ${list.items.length} components; cover at most ${MOST_COMPONENTS}`);
   const components = list.items.map(readComponent);
-  const ids = new Set<string>();
-  for (const { id } of components) {
-    if (ids.has(id)) throw malformed(`The component ${id} stands twice in the signature`);
-    ids.add(id);
+  const identities = new Set<string>();
+  for (const item of list.items) {
+    const identity = identityOf(item);
+    if (identities.has(identity)) throw malformed(`The component ${identity} stands twice in the signature`);
+    identities.add(identity);
   }
   if (knownLists.size === MOST_KNOWN_LISTS) knownLists.clear();
   knownLists.set(text, components);
   return components;
+}
+
+/** `"a";b;c` and `"a";c;b` are one component: the order of parameters makes no other (RFC 9421 section 2). */
+function identityOf(item: Item): string {
+  if (item.parameters.size < 2) return serializeItem(item);
+  const sorted = [...item.parameters].sort(([a], [b]) => (a < b ? -1 : 1));
+  return serializeItem({ bare: item.bare, parameters: new Map(sorted) });
 }
 
 const NONCE = /^[A-Za-z0-9_+/=.:~-]{22,128}$/;

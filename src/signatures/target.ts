@@ -10,6 +10,8 @@ const MOST_TARGET = 8192;
 /** Visible ASCII but for the backslash and "#": a fragment has no place in a request target. */
 const ALLOWED = /^[\x21\x22\x24-\x5b\x5d-\x7e]+$/;
 const PLAIN = /^(?:\/[A-Za-z0-9_~:@!$&'()*+,=-][A-Za-z0-9_.~:@!$&'()*+,=-]*)+\/?$/;
+/** No URL's path may hold these unencoded (RFC 3986 section 3.3), and a WHATWG parser encodes them in silence. */
+const ENCODED_IN_SILENCE = /["<>^`{}]/;
 const ESCAPE = /%([0-9A-Fa-f]{2})?/g;
 const UNRESERVED = /[A-Za-z0-9._~-]/;
 
@@ -26,6 +28,8 @@ export function checkTarget(target: string): { readonly encodedSlash: boolean } 
   if (!ALLOWED.test(target)) throw ambiguous('it holds a backslash, a fragment or a byte outside 0x21-0x7E');
   const path = pathOf(target);
   if (path === '/' || PLAIN.test(path)) return { encodedSlash: false };
+  const raw = ENCODED_IN_SILENCE.exec(path);
+  if (raw) throw ambiguous(`its path holds ${raw[0]}, which must be percent-encoded`);
 
   let encodedSlash = false;
   for (const [encoded, hex] of path.matchAll(ESCAPE)) {
@@ -37,11 +41,13 @@ export function checkTarget(target: string): { readonly encodedSlash: boolean } 
       throw ambiguous(`${encoded} encodes "${String.fromCharCode(code)}", which needs no encoding`);
     }
   }
-  const segments = path.replace(/%2f/gi, '/').split('/').slice(1);
+  const segments = path.replace(/%2f/gi, '/').replace(/%3b/gi, ';').split('/').slice(1);
   for (const [index, segment] of segments.entries()) {
+    // Servlet containers drop what follows a ";" before they normalise.
     const name = segment.split(';', 1)[0];
     if (name === '.' || name === '..') throw ambiguous(`it has the segment "${segment}"`);
-    if (segment === '' && index < segments.length - 1) throw ambiguous('it has an empty segment');
+    const isLast = index === segments.length - 1;
+    if (segment === '' ? !isLast : name === '') throw ambiguous('it has an empty segment');
   }
   return { encodedSlash };
 }

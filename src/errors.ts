@@ -40,6 +40,8 @@ export type RefusalCode = (typeof refusalCodes)[number];
 export type LocalCode =
   | 'config-invalid'
   | 'credentials-invalid'
+  | 'request-invalid'
+  | 'tls-required'
   | 'response-invalid'
   | 'response-unsigned'
   | 'connection-lost'

@@ -12,16 +12,17 @@ import { readFileSync } from 'node:fs';
 export function readBootId(): string | undefined {
   try {
     if (process.platform === 'darwin') {
-      return execFileSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' }).trim();
+      const printed = execFileSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' });
+      return printed.trim() || undefined;
     }
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() || undefined;
   } catch {
     return undefined;
   }
 }
 
 export interface FenceState {
-  /** The boot in which the store was last opened; undefined for one that was never opened before. */
+  /** The boot in which the store was last opened, empty where it had no name; undefined where it never was. */
   readonly lastBootId: string | undefined;
   /** The fence that an earlier start raised, in epoch seconds; 0 where none did. */
   readonly fence: number;
@@ -40,7 +41,8 @@ export function fenceAtStart(
   skew: number,
 ): number {
   const first = state.lastBootId === undefined;
-  const sameBoot = bootId !== undefined && state.lastBootId === bootId;
+  // An empty name stands for a boot that had none: two of those need not be one boot.
+  const sameBoot = bootId !== undefined && bootId !== '' && state.lastBootId === bootId;
   if (!restored && (first || sameBoot)) return state.fence;
   return Math.max(state.fence, now + skew);
 }

@@ -60,11 +60,20 @@ export class KeyVault {
     return seal(this.dataKeys.get(this.current) as Buffer, this.current, purpose, recordId, secret);
   }
 
+  /** `store-failed` where the blob was sealed for another use, or isn't as it was sealed. */
   open(purpose: Purpose, recordId: string, blob: Buffer): Buffer {
-    const key = this.dataKeys.get(blob.readUInt32BE(0));
-    if (!key)
-      throw new CountersignError('store-failed', `The data key of ${purpose} ${recordId} is missing.`);
-    return unseal(key, purpose, recordId, blob);
+    try {
+      const version = blob.readUInt32BE(0);
+      const key = this.dataKeys.get(version);
+      if (!key) throw new Error(`there is no data key ${version}`);
+      return unseal(key, purpose, recordId, blob);
+    } catch (error) {
+      throw new CountersignError(
+        'store-failed',
+        `What is sealed as ${purpose} ${recordId} doesn't open: it was changed, or belongs elsewhere. Restore it from a backup.`,
+        { cause: error },
+      );
+    }
   }
 }
 
@@ -79,10 +88,13 @@ function seal(key: Buffer, version: number, purpose: Purpose, recordId: string, 
 }
 
 function unseal(key: Buffer, purpose: Purpose, recordId: string, blob: Buffer): Buffer {
+  // Cut shorter, a blob could pass off a few bytes as its tag.
+  if (blob.length < HEADER_BYTES + TAG_BYTES) throw new Error(`the blob has only ${blob.length} bytes`);
   const decipher = createDecipheriv(
     'aes-256-gcm',
     derive(key, purpose, recordId),
     blob.subarray(4, HEADER_BYTES),
+    { authTagLength: TAG_BYTES },
   );
   decipher.setAAD(associatedData(purpose, recordId, blob.readUInt32BE(0)));
   decipher.setAuthTag(blob.subarray(blob.length - TAG_BYTES));

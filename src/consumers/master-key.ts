@@ -74,7 +74,8 @@ function decode(text: string, where: string): Buffer {
 
 /** Written beside its place, synced, then linked to it: nobody ever sees half a key, and the first of two wins. */
 function create(folder: string, file: string): Buffer {
-  const draft = `${file}.${process.pid}`;
+  // Named at random: in a container every start has the same process id, and a killed one leaves its draft.
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
   const descriptor = openSync(draft, 'wx', 0o600);
   try {
     writeSync(descriptor, `${randomBytes(BYTES).toString('base64')}\n`);

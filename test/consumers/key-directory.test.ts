@@ -1,0 +1,135 @@
+/** Keys as the pipeline meets them: looked up once, dropped when their consumer changes. */
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import type { Consumer, ConsumerKey, ConsumerReader } from '../../src/consumers/consumer.ts';
+import { type ActiveKey, KeyDirectory } from '../../src/consumers/key-directory.ts';
+import { KeyVault } from '../../src/consumers/key-vault.ts';
+
+const NOW = 1_800_000_000;
+const master = randomBytes(32);
+const vault = KeyVault.open(master, [KeyVault.wrapNewDataKey(master, 1)]);
+const secret = randomBytes(64);
+
+/** A store of two maps that counts how often it is asked. */
+class Shelf implements ConsumerReader {
+  readonly consumers = new Map<string, Consumer>();
+  readonly keys = new Map<string, ConsumerKey>();
+  lookups = 0;
+
+  put(keyid: string, consumer: Partial<Consumer> = {}, key: Partial<ConsumerKey> = {}): void {
+    const name = consumer.name ?? 'shop';
+    this.consumers.set(name, { name, roles: ['orders'], createdAt: NOW, ...consumer });
+    const sealedSecret = vault.seal('key', keyid, secret);
+    const dates = { createdAt: NOW, notBefore: NOW, notAfter: NOW + 100 };
+    this.keys.set(keyid, { keyid, consumer: name, sealedSecret, ...dates, ...key });
+  }
+
+  findKey(keyid: string): { consumer: Consumer; key: ConsumerKey } | undefined {
+    this.lookups++;
+    const key = this.keys.get(keyid);
+    return key && { key, consumer: this.consumers.get(key.consumer) as Consumer };
+  }
+
+  find(name: string): Consumer | undefined {
+    return this.consumers.get(name);
+  }
+
+  list(): Consumer[] {
+    return [...this.consumers.values()];
+  }
+
+  keysOf(name: string): ConsumerKey[] {
+    return [...this.keys.values()].filter((key) => key.consumer === name);
+  }
+}
+
+function stocked(...args: Parameters<Shelf['put']>): { shelf: Shelf; directory: KeyDirectory } {
+  const shelf = new Shelf();
+  shelf.put(...args);
+  return { shelf, directory: new KeyDirectory(shelf, vault) };
+}
+
+function find(directory: KeyDirectory, keyid: string): ActiveKey {
+  const key = directory.find(keyid);
+  if (!key) throw new Error(`There is no ${keyid}.`);
+  return key;
+}
+
+describe('the key directory', () => {
+  it('finds a key with its secret open and a frozen context', () => {
+    const { directory } = stocked('shop.1');
+    const key = find(directory, 'shop.1');
+    expect(key.secret.export()).toEqual(secret);
+    expect(key.context).toEqual({
+      principal: 'consumer:shop',
+      consumer: 'shop',
+      keyid: 'shop.1',
+      roles: ['orders'],
+    });
+    expect(Object.isFrozen(key.context) && Object.isFrozen(key.context.roles)).toBe(true);
+  });
+
+  it('asks the store once for a key, and opens its secret once', () => {
+    const { shelf, directory } = stocked('shop.1');
+    expect(directory.find('shop.1')).toBe(directory.find('shop.1'));
+    expect(shelf.lookups).toBe(1);
+  });
+
+  it('asks the store each time for one that it does not know: it may have been made just now', () => {
+    const { shelf, directory } = stocked('shop.1');
+    expect(directory.find('shop.2')).toBeUndefined();
+    expect(directory.knows('shop.2')).toBe(false);
+    shelf.put('shop.2');
+    expect(directory.find('shop.2')).toBeDefined();
+    expect(directory.knows('shop.2')).toBe(true);
+  });
+
+  it.each(['__proto__', 'constructor', '', 'shop.1\u0000'])('knows nobody by the keyid %j', (keyid) => {
+    const { directory } = stocked('shop.1');
+    expect(directory.find(keyid)).toBeUndefined();
+  });
+
+  it('drops every key of a consumer that changed, and none of another', () => {
+    const { shelf, directory } = stocked('shop.1');
+    shelf.put('shop.2');
+    shelf.put('bank.1', { name: 'bank' });
+    for (const keyid of ['shop.1', 'shop.2', 'bank.1']) find(directory, keyid);
+    shelf.put('shop.1', { disabledAt: NOW }, { revokedAt: NOW });
+    expect(find(directory, 'shop.1').inactive(NOW)).toBeUndefined();
+    directory.forget('shop');
+    expect(['shop.1', 'shop.2', 'bank.1'].map((keyid) => directory.knows(keyid))).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(find(directory, 'shop.1').inactive(NOW)).toMatch(/disabled/);
+  });
+
+  it('fails, and holds nothing, where a secret does not open', () => {
+    const { shelf, directory } = stocked('shop.1');
+    shelf.put('shop.2');
+    const stolen = (shelf.keys.get('shop.1') as ConsumerKey).sealedSecret;
+    shelf.put('shop.2', {}, { sealedSecret: stolen });
+    expect(() => directory.find('shop.2')).toThrow(expect.objectContaining({ code: 'store-failed' }));
+    expect(directory.knows('shop.2')).toBe(false);
+  });
+});
+
+describe('a key', () => {
+  it.each([
+    ['the second at which it begins', {}, {}, NOW, undefined],
+    ['its last second', {}, {}, NOW + 99, undefined],
+    ['the second before it begins', {}, {}, NOW - 1, /not valid yet.*2027-01-15T08:00:00/],
+    ['the second at which it ends', {}, {}, NOW + 100, /expired at 2027-01-15T08:01:40/],
+    ['any time after it was revoked', {}, { revokedAt: NOW + 5 }, NOW + 10, /revoked/],
+    ['the moment it was revoked', {}, { revokedAt: NOW }, NOW, /revoked/],
+    ['a clock that lies before its revocation', {}, { revokedAt: NOW + 50 }, NOW + 10, /revoked/],
+    ['a disabled consumer', { disabledAt: NOW }, {}, NOW + 10, /disabled/],
+    ['a consumer disabled at the epoch', { disabledAt: 0 }, {}, NOW + 10, /disabled/],
+  ])('at %s', (_when, consumer, key, now, expected) => {
+    const { directory } = stocked('shop.1', consumer, key);
+    const why = find(directory, 'shop.1').inactive(now);
+    if (expected) expect(why).toMatch(expected);
+    else expect(why).toBeUndefined();
+  });
+});

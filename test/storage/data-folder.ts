@@ -1,0 +1,22 @@
+/**
+ * A data folder of its own for a test, gone when the test ends.
+ * @module
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+/** The path of a folder that doesn't exist yet, inside one that does. */
+export function dataFolder(): string {
+  const parent = mkdtempSync(join(tmpdir(), 'countersign-'));
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true }));
+  return join(parent, 'data');
+}
+
+/** Every file of a folder by its name, with its bytes in hexadecimal, so that two moments can be compared. */
+export function filesOf(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'hex')]),
+  );
+}

@@ -1,0 +1,209 @@
+/**
+ * One frozen configuration from the environment and a YAML file. All faults are told at once; the environment wins
+ * over the file. This folder alone reads `process.env`.
+ * @module
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { ConfigFile } from './config-file.ts';
+import { Environment, readOrigins, readPath, type Variables } from './environment.ts';
+import { Faults } from './faults.ts';
+import {
+  isLoopbackHost,
+  type Origin,
+  originText,
+  readHost,
+  readNetwork,
+  readOrigin,
+  readPort,
+} from './origins.ts';
+import { repeatedPaths, roles, routeSettings, routes, type UpstreamRoute } from './routes.ts';
+import { flag, group, list, quantity, text } from './setting-types.ts';
+
+export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
+export type { UpstreamRoute } from './routes.ts';
+
+export interface Config {
+  /** An address or a name, without the brackets of IPv6. */
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Where details and metrics are served to others than loopback; none by default. */
+  readonly adminPort: number | undefined;
+  /** The data folder, absolute. */
+  readonly data: string;
+  /** As configured, and perhaps none: see `publicOrigins`. */
+  readonly origins: readonly Origin[];
+  /** Addresses, and networks in CIDR notation, whose forwarding headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Serve others than this machine without TLS. */
+  readonly insecure: boolean;
+  /** Base64 of 32 bytes; undefined where the data folder keeps it. */
+  readonly masterKey: string | undefined;
+  /** Seconds, both. */
+  readonly signatures: { readonly maxLife: number; readonly skew: number };
+  readonly limits: {
+    /** Bytes of a request's body. */
+    readonly body: number;
+    /** Bytes of an upstream's answer. */
+    readonly upstreamBody: number;
+    /** Calls without a good MAC, by address: a bucket, and what flows into it. */
+    readonly failures: { readonly burst: number; readonly perSecond: number };
+  };
+  /** The roles that routes may name; undefined where any may be named. */
+  readonly roles: readonly string[] | undefined;
+  readonly routes: readonly UpstreamRoute[];
+  readonly logLevel: LogLevel;
+  /** The YAML file, absolute; undefined where there is none. */
+  readonly file: string | undefined;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LoadOptions {
+  /** What relative paths start from. */
+  readonly cwd?: string;
+  /** Variables that win over the environment, such as a command's options. */
+  readonly variables?: Variables;
+}
+
+const MEBIBYTE = 1024 * 1024;
+const bytes = quantity({ least: 1, most: 256 * MEBIBYTE, what: 'a number of bytes' });
+const seconds = (least: number, most: number) => quantity({ least, most, what: 'a number of seconds' });
+const port = quantity({ least: 0, most: 65_535, what: 'a port' });
+
+const signatures = group('{ maxLife: 300 }', {
+  maxLife: seconds(1, 3600).default(300),
+  skew: seconds(0, 300).default(30),
+});
+
+const failures = group('{ burst: 200, perSecond: 20 }', {
+  burst: quantity({ least: 1, most: 1_000_000, what: 'a number of calls' }).default(200),
+  perSecond: quantity({ least: 0.001, most: 1_000_000, what: 'a number of calls', whole: false }).default(20),
+});
+
+const limits = group('{ body: 1048576 }', {
+  body: bytes.default(MEBIBYTE),
+  upstreamBody: bytes.default(8 * MEBIBYTE),
+  failures: failures.default(failures.parse({})),
+});
+
+const originList = list('origins, such as [https://api.example.com]', text('an origin', readOrigin));
+const networkList = list('networks, such as [10.0.0.0/8]', text('a network', readNetwork));
+const logLevel = z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
+
+const SETTINGS: Readonly<Record<string, readonly string[]>> = {
+  '': [
+    'host',
+    'port',
+    'adminPort',
+    'data',
+    'origins',
+    'trustedProxies',
+    'insecure',
+    'signatures',
+    'limits',
+    'roles',
+    'routes',
+    'logLevel',
+  ],
+  signatures: Object.keys(signatures.shape),
+  limits: Object.keys(limits.shape),
+  'limits.failures': Object.keys(failures.shape),
+  'routes.*': routeSettings,
+};
+
+const knownNames = (path: readonly PropertyKey[]) =>
+  SETTINGS[path.map((key) => (typeof key === 'number' ? '*' : String(key))).join('.')];
+
+/** Reads and checks everything; throws `config-invalid` with one fault a line, and `errors` among its members. */
+export function loadConfig(
+  environment: Variables = process.env,
+  { cwd = process.cwd(), variables = {} }: LoadOptions = {},
+): Config {
+  const faults = new Faults();
+  const env = new Environment({ ...environment, ...variables }, faults);
+  const name = env.variable('COUNTERSIGN_CONFIG', readPath);
+  const file = new ConfigFile(name, cwd, faults, knownNames);
+
+  const host = [env.variable('COUNTERSIGN_HOST', readHost), file.setting('host', text('a host', readHost))];
+  const ports = [env.variable('COUNTERSIGN_PORT', readPort), file.setting('port', port)];
+  const adminPorts = [env.variable('COUNTERSIGN_ADMIN_PORT', readPort), file.setting('adminPort', port)];
+  const data = [env.variable('COUNTERSIGN_DATA', readPath), file.setting('data', text('a folder', readPath))];
+  const origins = [
+    env.variable('COUNTERSIGN_PUBLIC_ORIGINS', readOrigins),
+    file.setting('origins', originList),
+  ];
+  const listed = file.setting('roles', roles);
+  const config: Config = {
+    host: first(host) ?? '127.0.0.1',
+    port: first(ports) ?? 8080,
+    adminPort: first(adminPorts),
+    data: resolve(cwd, first(data) ?? '.countersign'),
+    origins: [...new Map((first(origins) ?? []).map((origin) => [originText(origin), origin])).values()],
+    trustedProxies: file.setting('trustedProxies', networkList) ?? [],
+    insecure: file.setting('insecure', flag()) ?? false,
+    masterKey: env.masterKey(),
+    signatures: file.setting('signatures', signatures) ?? signatures.parse({}),
+    limits: file.setting('limits', limits) ?? limits.parse({}),
+    roles: listed,
+    routes: file.setting('routes', routes(listed)) ?? [],
+    logLevel: file.setting('logLevel', logLevel) ?? 'info',
+    file: name === undefined ? undefined : resolve(cwd, name),
+  };
+  checkTogether(config, env, file, faults);
+  faults.raise();
+  return frozen(config);
+}
+
+/** The credentials file that COUNTERSIGN_CREDENTIALS names; undefined where it is unset. */
+export function credentialsFile(environment: Variables = process.env): string | undefined {
+  return environment.COUNTERSIGN_CREDENTIALS || undefined;
+}
+
+/** The configuration as it may be shown: with the master key told as set or not. */
+export function maskedConfig(config: Config): Readonly<Record<string, unknown>> {
+  return { ...config, masterKey: config.masterKey === undefined ? undefined : '(set)' };
+}
+
+/** What no setting shows by itself. */
+function checkTogether(config: Config, env: Environment, file: ConfigFile, faults: Faults): void {
+  for (const { index, earlier } of repeatedPaths(file.content.routes)) {
+    const detail = `is the path of routes[${earlier}] too; a path stands once`;
+    faults.add(`routes[${index}].path`, detail, file.position(['routes', index, 'path']));
+  }
+  /** The fault of a setting goes to the place that set it. */
+  const fault = (name: string, variable: string, detail: string) =>
+    env.has(variable) ? faults.add(variable, detail) : faults.add(name, detail, file.position([name]));
+
+  if (config.adminPort !== undefined && config.adminPort !== 0 && config.adminPort === config.port) {
+    fault('adminPort', 'COUNTERSIGN_ADMIN_PORT', 'must be another port than the one for calls');
+  }
+  if (isLoopbackHost(config.host) || !file.isRead) return;
+  if (config.origins.length === 0 && !faults.concern('origins', 'COUNTERSIGN_PUBLIC_ORIGINS')) {
+    fault(
+      'host',
+      'COUNTERSIGN_HOST',
+      'reaches beyond this machine, so the public origins must be named: set origins, or COUNTERSIGN_PUBLIC_ORIGINS',
+    );
+  }
+  const isShielded = config.insecure || config.trustedProxies.length > 0;
+  if (!isShielded && !faults.concern('insecure', 'trustedProxies')) {
+    fault(
+      'host',
+      'COUNTERSIGN_HOST',
+      'reaches beyond this machine without TLS: list the proxy that ends TLS under trustedProxies, or set insecure: true',
+    );
+  }
+}
+
+const first = <T>(values: readonly (T | undefined)[]) => values.find((value) => value !== undefined);
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) frozen(inner);
+  }
+  return value;
+}

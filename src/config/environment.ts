@@ -1,0 +1,79 @@
+/**
+ * The `COUNTERSIGN_…` variables. An empty one counts as unset, as container tools write it; the master key is the
+ * exception, since an operator who sets it must not get another one in silence.
+ * @module
+ */
+import { CountersignError } from '../errors.ts';
+import { closest, type Faults } from './faults.ts';
+import { type Origin, readOrigin } from './origins.ts';
+
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+const KNOWN = [
+  'COUNTERSIGN_HOST',
+  'COUNTERSIGN_PORT',
+  'COUNTERSIGN_ADMIN_PORT',
+  'COUNTERSIGN_DATA',
+  'COUNTERSIGN_CONFIG',
+  'COUNTERSIGN_PUBLIC_ORIGINS',
+  'COUNTERSIGN_MASTER_KEY',
+  'COUNTERSIGN_CREDENTIALS',
+];
+
+export class Environment {
+  private readonly variables: Variables;
+  private readonly faults: Faults;
+
+  constructor(variables: Variables, faults: Faults) {
+    this.variables = variables;
+    this.faults = faults;
+    for (const name of Object.keys(variables)) {
+      // Others may add variables of their own (Kubernetes does), so only what looks like a slip is one.
+      if (!name.startsWith('COUNTERSIGN_') || KNOWN.includes(name)) continue;
+      const meant = closest(name, KNOWN);
+      if (meant) faults.add(name, `is not a variable of Countersign; did you mean ${meant}?`);
+    }
+  }
+
+  /** What `read` makes of a variable; undefined where it is unset, empty or faulty. */
+  variable<T>(name: string, read: (text: string) => T): T | undefined {
+    const value = this.variables[name];
+    if (value === undefined || value === '') return undefined;
+    try {
+      return read(value);
+    } catch (error) {
+      if (!(error instanceof CountersignError)) throw error;
+      this.faults.add(name, error.message);
+      return undefined;
+    }
+  }
+
+  has(name: string): boolean {
+    return Boolean(this.variables[name]);
+  }
+
+  /** The master key as it stands, its form checked. Its value is never repeated in a fault. */
+  masterKey(): string | undefined {
+    const key = this.variables.COUNTERSIGN_MASTER_KEY;
+    if (key === undefined) return undefined;
+    const bytes = Buffer.from(key, 'base64');
+    if (bytes.length === 32 && bytes.toString('base64') === key) return key;
+    const found = key === '' ? 'is empty' : 'is something else';
+    this.faults.add(
+      'COUNTERSIGN_MASTER_KEY',
+      `must be 32 bytes in base64, and ${found}; make one with "openssl rand -base64 32", or unset it`,
+    );
+    return undefined;
+  }
+}
+
+export function readOrigins(text: string): Origin[] {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.filter((part) => part !== '').map(readOrigin);
+}
+
+/** The path of a file or a folder. */
+export function readPath(text: string): string {
+  if (text !== '' && !text.includes('\0')) return text;
+  throw new CountersignError('config-invalid', 'must be a path');
+}

@@ -151,8 +151,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
       if (!this.parts.database.inTransaction) this.parts.database.pragma('synchronous = NORMAL');
     }
     this.parts.nonces.committed();
-    // After the commit: ids of changes that were rolled back may come again, from another process.
-    this.followChanges();
+    this.followOwnChanges();
     claims.forEach((claim, i) => {
       claim.resolve(verdicts[i] as NonceVerdict);
     });
@@ -182,17 +181,20 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
 
   private transaction(name: string, life: { over: boolean }): Transaction {
     const { nonces, consumers } = this.parts;
-    const check = () => {
-      if (life.over) throw new Error(`"${name}" used its transaction after it had ended`);
-    };
+    // Each call is checked, not only the way to it: work may have taken tx apart, and would write outside its savepoint.
+    const during =
+      <Given extends unknown[], Result>(call: (...given: Given) => Result) =>
+      (...given: Given): Result => {
+        if (life.over) throw new Error(`"${name}" used its transaction after it had ended`);
+        return call(...given);
+      };
     return {
-      get nonces() {
-        check();
-        return nonces;
-      },
-      get consumers() {
-        check();
-        return consumers;
+      nonces: { claim: during((nonce) => nonces.claim(nonce)) },
+      consumers: {
+        add: during((consumer) => consumers.add(consumer)),
+        addKey: during((key) => consumers.addKey(key)),
+        disable: during((consumer, at) => consumers.disable(consumer, at)),
+        revokeKey: during((keyid, at) => consumers.revokeKey(keyid, at)),
       },
     };
   }
@@ -204,6 +206,19 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     this.parts.nonces.follow();
     this.followChanges();
     this.seenVersion = version;
+  }
+
+  /**
+   * After the commit, since ids of changes that were rolled back may come again, from another process. A failure
+   * can't undo the commit any more, so it is not the callers': the next turn follows anew.
+   */
+  private followOwnChanges(): void {
+    try {
+      this.followChanges();
+    } catch (error) {
+      this.seenVersion = -1;
+      this.parts.observer.failed(error);
+    }
   }
 
   private followChanges(): void {
@@ -230,17 +245,19 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
 
 /** Settles with the work, or rejects at the next turn of the event loop: whatever awaits more than `tx` is named. */
 function beforeNextTurn<T>(name: string, work: T | Promise<T>): T | Promise<T> {
-  if (!(work instanceof Promise)) return work;
+  if (typeof (work as Partial<PromiseLike<T>> | undefined)?.then !== 'function') return work;
   return new Promise((resolve, reject) => {
     const deadline = setImmediate(() => {
       reject(new Error(`"${name}" awaited something other than its transaction, and was rolled back`));
     });
-    work.then(resolve, reject).finally(() => clearImmediate(deadline));
+    Promise.resolve(work)
+      .then(resolve, reject)
+      .finally(() => clearImmediate(deadline));
   });
 }
 
 /** SQLite's own errors bear a code of this form; a constraint that the work broke is the work's. */
 function isStoreFailure(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
+  const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' && code.startsWith('SQLITE_') && !code.startsWith('SQLITE_CONSTRAINT');
 }

@@ -85,3 +85,29 @@ function migrate(database: Database): void {
   upgrade.immediate();
   database.pragma('synchronous = NORMAL');
 }
+
+export interface Inspection {
+  readonly schemaVersion: number;
+  readonly newestSchemaVersion: number;
+  /** What SQLite's own check finds wrong; empty where all is well. */
+  readonly damage: readonly string[];
+  /** Epoch seconds; 0 where there is none. */
+  readonly nonceHorizon: number;
+}
+
+/** Looks at a database without changing anything. */
+export function inspectDatabase(folder: string): Inspection {
+  const database = new Sqlite(databaseFile(folder), { readonly: true, timeout: LOCK_WAIT_MS });
+  try {
+    const found = database.prepare('PRAGMA quick_check').pluck().all() as string[];
+    const horizon = database.prepare("SELECT value FROM meta WHERE name = 'nonce-horizon'").pluck().get();
+    return {
+      schemaVersion: database.pragma('user_version', { simple: true }) as number,
+      newestSchemaVersion: migrations.length,
+      damage: found.filter((line) => line !== 'ok'),
+      nonceHorizon: (horizon as number | undefined) ?? 0,
+    };
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * `countersign call METHOD URL [BODY]`: a signed curl.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import {
+  createTransport,
+  draftRequest,
+  type Exchange,
+  exchange,
+  type PreparedRequest,
+  prepareRequest,
+  readCredentialsFile,
+  signingKey,
+} from '../client/index.ts';
+import { epochSeconds, systemClock } from '../clock.ts';
+import { credentialsFile } from '../config/config.ts';
+import { demoFile } from '../consumers/demo.ts';
+import { CountersignError } from '../errors.ts';
+import { serializeString } from '../signatures/structured-fields.ts';
+import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+
+interface CallOptions extends CommonOptions {
+  readonly header: [string, string][];
+  readonly body?: string;
+  readonly credentials?: string;
+  readonly idempotencyKey?: string;
+  readonly timeout: number;
+  readonly verbose?: true;
+  readonly printCurl?: true;
+}
+
+const MOST_RESPONSE = 64 * 1024 * 1024;
+
+export function call(): Command {
+  return command('call', 'sign a call, send it, verify the answer')
+    .argument('<method>', 'such as GET or POST')
+    .argument('<url>', 'a whole URL, or a path at the gateway of the credentials')
+    .argument('[body]', 'the body; a body that is JSON is sent as JSON')
+    .option('-H, --header <field>', 'a header field, "Name: value"; may stand several times', addHeader, [])
+    .option('-d, --body <body>', 'the body, or @file')
+    .option(
+      '--credentials <file>',
+      'a credentials file (COUNTERSIGN_CREDENTIALS, or demo.json in the data folder)',
+    )
+    .option('--idempotency-key <key>', 'the work is done once under this key')
+    .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
+    .option('-v, --verbose', 'show the signature bases and both messages')
+    .option(
+      '--print-curl',
+      'print a curl command with the signed request, to run within a minute, and send nothing',
+    )
+    .action(run);
+}
+
+function addHeader(text: string, before: [string, string][]): [string, string][] {
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new InvalidArgumentError('It must be "Name: value".');
+  return [...before, [text.slice(0, colon).trim(), text.slice(colon + 1).trim()]];
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number of seconds.');
+  return value;
+}
+
+async function run(
+  method: string,
+  url: string,
+  body: string | undefined,
+  options: CallOptions,
+): Promise<void> {
+  const prepared = await prepare(method, url, body, options);
+  if (options.printCurl) return print(curlCommand(prepared));
+  const transport = createTransport();
+  try {
+    const signal = AbortSignal.timeout(options.timeout * 1000);
+    const result = await exchange(prepared, { transport, signal, maxResponseBody: MOST_RESPONSE });
+    show(result, options);
+    if (result.error) throw result.error;
+    if (result.received.status >= 400) process.exitCode = REFUSED;
+  } catch (error) {
+    if ((error as Error).name !== 'TimeoutError') throw error;
+    throw new CountersignError(
+      'timeout',
+      `No answer within ${options.timeout} s; is the gateway busy? --timeout waits longer.`,
+    );
+  } finally {
+    transport.close();
+  }
+}
+
+async function prepare(
+  method: string,
+  url: string,
+  argument: string | undefined,
+  options: CallOptions,
+): Promise<PreparedRequest> {
+  const file = options.credentials ?? credentialsFile() ?? demoFile(configOf(options).data);
+  const credentials = await readCredentialsFile(file);
+  const { origin, target } = split(
+    url,
+    () => credentials.url ?? `http://127.0.0.1:${configOf(options).port}`,
+  );
+  const headers = [...options.header];
+  if (options.idempotencyKey !== undefined)
+    headers.push(['Idempotency-Key', serializeString(options.idempotencyKey)]);
+  const body = readBody(options.body) ?? argument;
+  if (body !== undefined && !headers.some(([name]) => name.toLowerCase() === 'content-type')) {
+    headers.push(['Content-Type', isJson(body) ? 'application/json' : 'text/plain; charset=utf-8']);
+  }
+  const draft = draftRequest({
+    method: method.toUpperCase(),
+    origin,
+    target,
+    headers,
+    ...(body !== undefined && { body }),
+  });
+  return prepareRequest(draft, signingKey(credentials), { created: epochSeconds(systemClock) });
+}
+
+/** What is typed after the authority is the target, as it stands: no URL parser rewrites it on the way. */
+function split(url: string, base: () => string): { origin: string; target: string } {
+  const whole = /^(https?:\/\/[^/?#]+)([^#]*)/i.exec(url);
+  const origin = whole?.[1] ?? new URL(base()).origin;
+  const rest = (whole ? (whole[2] ?? '') : (url.split('#')[0] ?? '')).replace(/^([^?]*)\?$/, '$1');
+  return { origin, target: rest.startsWith('/') ? rest : `/${rest}` };
+}
+
+function readBody(option: string | undefined): string | Buffer | undefined {
+  if (!option?.startsWith('@')) return option;
+  try {
+    return readFileSync(option === '@-' ? 0 : option.slice(1));
+  } catch (error) {
+    throw new CountersignError('request-invalid', `The body can't be read: ${(error as Error).message}.`);
+  }
+}
+
+function isJson(body: string | Buffer): boolean {
+  try {
+    JSON.parse(body.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function show(result: Exchange, { json, verbose }: CallOptions): void {
+  const { received, verified, responseBase, prepared } = result;
+  const text = received.body.toString();
+  if (json) {
+    const shown = {
+      status: received.status,
+      verified: verified !== undefined,
+      headers: Object.fromEntries(received.fields.entries()),
+      body: parsed(text),
+    };
+    return printJson(
+      verbose
+        ? { ...shown, request: requestText(result), signatureBase: prepared.base, responseBase }
+        : shown,
+    );
+  }
+  if (verbose) {
+    print(`--- request\n${requestText(result)}\n\n--- signature base\n${prepared.base}\n`);
+    print(`--- response\n${responseText(result)}\n\n--- signature base\n${responseBase ?? '(none)'}\n`);
+  } else print(`${received.status} ${received.reason}\n${text}`);
+  print(verified ? 'response verified' : 'response NOT verified');
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The request as it went over the wire. */
+export function requestText({ sent }: Exchange): string {
+  return messageText(`${sent.method} ${sent.target} HTTP/1.1`, sent.lines, sent.body);
+}
+
+/** The response as it came over the wire. */
+export function responseText({ received }: Exchange): string {
+  return messageText(`HTTP/1.1 ${received.status} ${received.reason}`, received.lines, received.body);
+}
+
+function messageText(first: string, lines: readonly (readonly [string, string])[], body: Buffer): string {
+  return [
+    first,
+    ...lines.map(([name, value]) => `${name}: ${value}`),
+    ...(body.length > 0 ? ['', body.toString()] : []),
+  ].join('\n');
+}
+
+/** Runs as it stands within the minute for which its signature holds; the secret isn't in it. */
+function curlCommand({ message, body }: PreparedRequest): string {
+  const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+  const fields = [...message.fields.entries()].map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`);
+  const parts = [
+    `curl --path-as-is -X ${message.method}`,
+    ...fields,
+    ...(body.length > 0 ? [`--data-binary ${quote(body.toString())}`] : []),
+    quote(`${message.scheme}://${message.authority}${message.target}`),
+  ];
+  return parts.join(' \\\n  ');
+}

@@ -1,0 +1,154 @@
+/**
+ * `countersign doctor`: looks at everything that a gateway needs, changes nothing, and says what to mend.
+ * @module
+ */
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { epochSeconds, systemClock } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import { loadMasterKey } from '../consumers/master-key.ts';
+import { CountersignError } from '../errors.ts';
+import { databaseExists, inspectDatabase } from '../storage/sqlite/database.ts';
+import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+
+interface Finding {
+  readonly check: string;
+  readonly status: 'ok' | 'warning' | 'failure';
+  readonly detail: string;
+}
+
+/** A clock before this was never set: the day of the first release. */
+const LEAST_NOW = Date.UTC(2026, 10, 1) / 1000;
+const LEAST_FREE_BYTES = 256 * 1024 * 1024;
+/** Seconds by which this command's clock and a running gateway's may differ before it is worth a word. */
+const WORTH_TELLING = 5;
+const PROBE_TIMEOUT_MS = 2000;
+
+export function doctor(): Command {
+  return command('doctor', 'look at clock, disk, permissions, store and configuration').action(examine);
+}
+
+async function examine(options: CommonOptions): Promise<void> {
+  const findings: Finding[] = [];
+  const config = checkConfiguration(options, findings);
+  if (config) {
+    findings.push(
+      checkFolder(config),
+      checkDisk(config),
+      ...checkStore(config),
+      ...(await checkGateway(config)),
+    );
+  }
+  findings.push(checkClock());
+  if (options.json) printJson({ findings });
+  else
+    for (const { check, status, detail } of findings)
+      print(`${status.padEnd(8)} ${check.padEnd(14)} ${detail}`);
+  if (findings.some(({ status }) => status === 'failure')) process.exitCode = REFUSED;
+}
+
+const ok = (check: string, detail: string): Finding => ({ check, status: 'ok', detail });
+const warning = (check: string, detail: string): Finding => ({ check, status: 'warning', detail });
+const failure = (check: string, detail: string): Finding => ({ check, status: 'failure', detail });
+
+function checkConfiguration(options: CommonOptions, findings: Finding[]): Config | undefined {
+  try {
+    const config = configOf(options);
+    findings.push(ok('configuration', config.file ?? 'defaults and environment'));
+    return config;
+  } catch (error) {
+    if (!(error instanceof CountersignError)) throw error;
+    findings.push(failure('configuration', error.message));
+    return undefined;
+  }
+}
+
+function checkClock(): Finding {
+  const now = epochSeconds(systemClock);
+  if (now < LEAST_NOW) return failure('clock', `It says ${isoTime(now)}; set it, or no signature will hold.`);
+  return ok('clock', isoTime(now));
+}
+
+function checkFolder({ data }: Config): Finding {
+  if (!existsSync(data)) return warning('permissions', `${data} isn't there yet; the first start makes it.`);
+  const open = ['.', ...readdirSync(data)]
+    .map((name) => join(data, name))
+    .filter((path) => (statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077);
+  if (process.platform === 'win32' || open.length === 0)
+    return ok('permissions', `${data} is its owner's alone`);
+  return failure('permissions', `Others can read ${open.join(', ')}; run: chmod -R go= ${data}`);
+}
+
+function checkDisk({ data }: Config): Finding {
+  if (!existsSync(data)) return ok('disk', 'not looked at');
+  const { bavail, bsize } = statfsSync(data);
+  const free = `${Math.floor((bavail * bsize) / 1024 / 1024)} MiB free`;
+  if (bavail * bsize >= LEAST_FREE_BYTES) return ok('disk', free);
+  return failure('disk', `${free} for ${data}: without room for a commit every call is refused. Make room.`);
+}
+
+function checkStore({ data, masterKey }: Config): Finding[] {
+  if (!databaseExists(data)) return [warning('store', 'There is no database yet; the first start makes it.')];
+  const findings: Finding[] = [];
+  try {
+    loadMasterKey({ folder: data, given: masterKey, databaseExists: true });
+    findings.push(ok('master key', masterKey === undefined ? 'in the data folder' : 'from the environment'));
+  } catch (error) {
+    findings.push(failure('master key', (error as Error).message));
+  }
+  try {
+    const { schemaVersion, newestSchemaVersion, damage, nonceHorizon } = inspectDatabase(data);
+    if (damage.length > 0)
+      findings.push(failure('store', `The database is damaged: ${damage[0]}. Restore a backup.`));
+    else if (schemaVersion > newestSchemaVersion) {
+      findings.push(
+        failure(
+          'store',
+          `Schema version ${schemaVersion} is newer than this program knows; run the newer one.`,
+        ),
+      );
+    } else findings.push(ok('store', `schema version ${schemaVersion}, undamaged`));
+    if (nonceHorizon > epochSeconds(systemClock)) {
+      const until = isoTime(nonceHorizon);
+      findings.push(
+        warning('nonces', `The clock has stepped back: calls that expire before ${until} are refused.`),
+      );
+    }
+  } catch (error) {
+    findings.push(failure('store', `The database can't be read: ${(error as Error).message}.`));
+  }
+  return findings;
+}
+
+async function checkGateway({ host, port }: Config): Promise<Finding[]> {
+  const answer = await probe(host, port);
+  if (!answer) return [warning('gateway', `Nothing answers on ${host}:${port}.`)];
+  const findings = [
+    answer.status === 200
+      ? ok('gateway', `ready on ${host}:${port}`)
+      : failure('gateway', `It answers /readyz with ${answer.status}; its log says why.`),
+  ];
+  const apart = Math.abs(answer.date - epochSeconds(systemClock));
+  if (apart > WORTH_TELLING)
+    findings.push(warning('clock', `The gateway's clock is ${apart} s apart from this one.`));
+  return findings;
+}
+
+function probe(host: string, port: number): Promise<{ status: number; date: number } | undefined> {
+  return new Promise((resolve) => {
+    const probing = request({ host, port, path: '/readyz', timeout: PROBE_TIMEOUT_MS }, (response) => {
+      response.resume();
+      const date = Math.floor(Date.parse(response.headers.date ?? '') / 1000);
+      resolve({ status: response.statusCode ?? 0, date });
+    });
+    probing.on('timeout', () => probing.destroy());
+    probing.on('error', () => resolve(undefined));
+    probing.end();
+  });
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}

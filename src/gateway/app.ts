@@ -1,0 +1,74 @@
+/**
+ * The pipeline: every stage that a call goes through, in order.
+ * @module
+ */
+import Koa from 'koa';
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+import type { Origin } from '../config/config.ts';
+import type { KeyDirectory } from '../consumers/key-directory.ts';
+import type { FailureBuckets } from '../limits/failure-bucket.ts';
+import type { NonceStore } from '../replay/nonces.ts';
+import type { LifePolicy } from '../signatures/request-profile.ts';
+import type { CallState, Stage } from './call.ts';
+import type { Metrics } from './metrics.ts';
+import { answer } from './middleware/answer.ts';
+import { authenticate } from './middleware/authenticate.ts';
+import { authorizeCall } from './middleware/authorize-call.ts';
+import { claimNonce } from './middleware/claim-nonce.ts';
+import { findRoute } from './middleware/find-route.ts';
+import { limitFailures } from './middleware/limit-failures.ts';
+import { logRequest } from './middleware/log-request.ts';
+import { readBody } from './middleware/read-body.ts';
+import { readMessage } from './middleware/read-message.ts';
+import { renderProblem } from './middleware/render-problem.ts';
+import { shedLoad } from './middleware/shed-load.ts';
+import { signResponse } from './middleware/sign-response.ts';
+import { verifyDigest } from './middleware/verify-digest.ts';
+import type { Peers } from './peer.ts';
+import { PROBES } from './routes/own.ts';
+import type { Routes } from './routes/routes.ts';
+
+export interface AppParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly keys: KeyDirectory;
+  readonly nonces: NonceStore;
+  readonly buckets: FailureBuckets;
+  readonly peers: Peers;
+  readonly origins: () => readonly Origin[];
+  readonly routes: () => Routes;
+  readonly life: LifePolicy;
+  /** Bytes. */
+  readonly mostBody: number;
+  readonly mostInFlight: number;
+}
+
+/** On the way in from top to bottom, on the way out from bottom to top. */
+export function pipeline(parts: AppParts): readonly Stage[] {
+  const { clock, logger, metrics, keys, nonces, buckets, peers, origins, routes, life } = parts;
+  return [
+    logRequest({ logger, metrics }),
+    signResponse({ clock, logger }),
+    renderProblem({ logger }),
+    shedLoad({ mostInFlight: parts.mostInFlight }),
+    readMessage({ peers, origins, probes: PROBES }),
+    limitFailures({ buckets, keys }),
+    findRoute({ routes }),
+    authenticate({ clock, keys, life }),
+    claimNonce({ clock, keys, nonces }),
+    readBody({ mostBytes: parts.mostBody }),
+    verifyDigest,
+    authorizeCall,
+    answer,
+  ];
+}
+
+export function createApp(parts: AppParts): Koa<CallState> {
+  const app = new Koa<CallState>();
+  for (const stage of pipeline(parts)) app.use(stage);
+  // What gets here escaped every stage: a defect of ours, or a connection that broke while it was answered.
+  app.on('error', (error) => parts.logger.error({ err: error }, 'a call ended outside the pipeline'));
+  return app;
+}

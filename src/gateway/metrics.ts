@@ -1,0 +1,92 @@
+/**
+ * What is counted, in Prometheus' words. On the path of a call there is an addition or two; prom-client renders.
+ * @module
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CommitObserver } from '../storage/sqlite/commit-group.ts';
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
+const COMMIT_SECONDS = [
+  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 1,
+];
+const COMMIT_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024];
+
+export class Metrics implements CommitObserver {
+  private readonly registry = new Registry();
+  private readonly calls = new Map<string, number>();
+  private readonly seconds: Histogram;
+  private readonly commitSeconds: Histogram;
+  private readonly commitSizes: Histogram;
+  private readonly storeErrors: Counter;
+
+  /** @param nonceCount how many nonces are held in memory, asked when the page is read. */
+  constructor(nonceCount: () => number) {
+    const registers = [this.registry];
+    const { calls } = this;
+    // Event-loop lag, memory, garbage collection: measured when the page is read, and by Node's own monitor.
+    collectDefaultMetrics({ register: this.registry });
+    new Counter({
+      name: 'countersign_calls_total',
+      help: 'Calls by decision: ok, or the code of the refusal.',
+      labelNames: ['code'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [code, count] of calls) this.inc({ code }, count);
+      },
+    });
+    new Gauge({
+      name: 'countersign_nonces_held',
+      help: 'Nonces held in memory.',
+      registers,
+      collect() {
+        this.set(nonceCount());
+      },
+    });
+    this.seconds = new Histogram({
+      name: 'countersign_call_duration_seconds',
+      help: 'Duration of calls, from their header section to their answer.',
+      buckets: SECONDS,
+      registers,
+    });
+    this.commitSeconds = new Histogram({
+      name: 'countersign_commit_duration_seconds',
+      help: 'Duration of commits.',
+      buckets: COMMIT_SECONDS,
+      registers,
+    });
+    this.commitSizes = new Histogram({
+      name: 'countersign_commit_size',
+      help: 'Nonces and units of work in one commit.',
+      buckets: COMMIT_SIZES,
+      registers,
+    });
+    this.storeErrors = new Counter({
+      name: 'countersign_store_errors_total',
+      help: 'Commits that failed.',
+      registers,
+    });
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  called(code: string, seconds: number): void {
+    this.calls.set(code, (this.calls.get(code) ?? 0) + 1);
+    this.seconds.observe(seconds);
+  }
+
+  committed(claims: number, jobs: number, seconds: number): void {
+    this.commitSizes.observe(claims + jobs);
+    this.commitSeconds.observe(seconds);
+  }
+
+  failed(): void {
+    this.storeErrors.inc();
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+}

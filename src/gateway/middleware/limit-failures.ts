@@ -1,0 +1,38 @@
+/**
+ * Makes an address pay for calls without a good MAC: when its bucket is empty, unknown keys are refused unread.
+ * @module
+ */
+import type { KeyDirectory } from '../../consumers/key-directory.ts';
+import { CountersignError } from '../../errors.ts';
+import type { FailureBuckets } from '../../limits/failure-bucket.ts';
+import type { Stage } from '../call.ts';
+import { toProblem } from '../refusals.ts';
+
+const KEYID = /;keyid="([^"\\]*)"/;
+
+export function limitFailures({ buckets, keys }: { buckets: FailureBuckets; keys: KeyDirectory }): Stage {
+  return async function limitFailures(ctx, next) {
+    const { state } = ctx;
+    const wait = buckets.wait(state.address);
+    if (wait > 0) refuseUnknown(state.message.fields.get('signature-input'), wait, keys);
+    try {
+      await next();
+    } catch (error) {
+      // The gateway's own failures are nobody's fault but ours.
+      if (!state.verified && toProblem(error).status < 500) buckets.charge(state.address);
+      throw error;
+    }
+  };
+}
+
+/** Only a glance: a known key is verified with care afterwards, and an unsigned call is refused cheaply anyway. */
+function refuseUnknown(signatureInput: string | undefined, wait: number, keys: KeyDirectory): void {
+  if (signatureInput === undefined) return;
+  const keyid = KEYID.exec(signatureInput)?.[1];
+  if (keyid !== undefined && keys.find(keyid)) return;
+  throw new CountersignError(
+    'rate-limited',
+    'Too many calls from this address were refused. Mend the key or the signature, then try again after Retry-After.',
+    { headers: { 'Retry-After': String(Math.ceil(wait)) } },
+  );
+}

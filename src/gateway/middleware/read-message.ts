@@ -1,0 +1,65 @@
+/**
+ * Reads the request as it stood on the wire, and refuses what two readers could understand differently.
+ *
+ * Node accepts some of it (measured on Node 20): a repeated Host or Content-Type, more header fields than its limit
+ * (it drops the rest in silence), Latin-1 header bytes. So `rawHeaders` is what is read.
+ * @module
+ */
+import type { Origin } from '../../config/config.ts';
+import { CountersignError } from '../../errors.ts';
+import { Fields } from '../../signatures/fields.ts';
+import { checkTarget } from '../../signatures/target.ts';
+import type { Stage } from '../call.ts';
+import { isAdminSocket } from '../listener.ts';
+import { findOrigin, isLoopbackAuthority, type Peers } from '../peer.ts';
+import { checkRequestFields } from '../upstream/forwarded-fields.ts';
+
+const MOST_FIELDS = 100;
+/** What RFC 9110 allows in a field value, less its obsolete bytes above ASCII. */
+const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
+
+export interface ReadMessageParts {
+  readonly peers: Peers;
+  readonly origins: () => readonly Origin[];
+  /** Targets that are answered whatever the Host. */
+  readonly probes: ReadonlySet<string>;
+}
+
+export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage {
+  return async function readMessage(ctx, next) {
+    const { req, state } = ctx;
+    const { rawHeaders, method = '', url: target = '' } = req;
+    checkRawHeaders(rawHeaders);
+    const fields = Fields.fromRaw(rawHeaders);
+    const peer = peers.read(req.socket.remoteAddress, 'http', fields);
+    state.address = peer.address;
+    checkRequestFields(fields);
+    state.encodedSlash = checkTarget(target).encodedSlash;
+
+    const admin = isAdminSocket(req.socket);
+    const host = fields.get('host');
+    let origin: Origin = { scheme: peer.scheme, authority: host ?? '' };
+    if (!admin && !probes.has(target)) {
+      if (host === undefined) throw malformed('it has no Host field');
+      origin = findOrigin(origins(), peer.scheme, host);
+    }
+    state.local = admin || (peer.loopback && isLoopbackAuthority(origin.authority));
+    state.message = { method, scheme: origin.scheme, authority: origin.authority, target, fields };
+    return next();
+  };
+}
+
+function checkRawHeaders(raw: readonly string[]): void {
+  if (raw.length > MOST_FIELDS * 2) {
+    throw new CountersignError('headers-too-large', `More than ${MOST_FIELDS} header fields; send fewer.`);
+  }
+  for (let i = 1; i < raw.length; i += 2) {
+    if (!FIELD_VALUE.test(raw[i] as string)) {
+      throw malformed(`the field ${raw[i - 1]} holds bytes outside printable ASCII`);
+    }
+  }
+}
+
+function malformed(why: string): CountersignError {
+  return new CountersignError('request-malformed', `The request can't be read in one way only: ${why}.`);
+}

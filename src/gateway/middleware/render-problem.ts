@@ -1,0 +1,39 @@
+/**
+ * Turns whatever a later stage throws into problem details (RFC 9457).
+ * @module
+ */
+import type { Logger } from 'pino';
+import type { RefusalCode } from '../../errors.ts';
+import type { Context, Stage } from '../call.ts';
+import { PROBLEM_TYPE, toProblem } from '../refusals.ts';
+
+/** Refusals that an operator should hear of, with their cause. */
+const OPERATORS: ReadonlySet<RefusalCode> = new Set([
+  'internal-error',
+  'store-unavailable',
+  'upstream-unreachable',
+  'upstream-timeout',
+  'upstream-invalid',
+]);
+
+export function renderProblem({ logger }: { logger: Logger }): Stage {
+  return async function renderProblem(ctx, next) {
+    try {
+      await next();
+    } catch (error) {
+      const code = sendProblem(ctx, error);
+      if (OPERATORS.has(code)) logger.error({ requestId: ctx.state.requestId, err: error }, code);
+    }
+  };
+}
+
+export function sendProblem(ctx: Context, error: unknown): RefusalCode {
+  const problem = toProblem(error);
+  ctx.state.refusal = problem.code;
+  ctx.status = problem.status;
+  ctx.set('Content-Type', PROBLEM_TYPE);
+  ctx.set('Countersign-Refusal', problem.code);
+  for (const name in problem.headers) ctx.set(name, problem.headers[name] as string);
+  ctx.body = problem.body;
+  return problem.code;
+}

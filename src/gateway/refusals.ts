@@ -1,0 +1,68 @@
+/**
+ * The table of refusals: each code with its HTTP status. The README explains every row; a test holds both together.
+ * @module
+ */
+import { CountersignError, type RefusalCode, refusalCodes } from '../errors.ts';
+
+export const refusalStatus: Readonly<Record<RefusalCode, number>> = {
+  'request-malformed': 400,
+  'target-ambiguous': 400,
+  'headers-too-large': 431,
+  'origin-unknown': 421,
+  'rate-limited': 429,
+  overloaded: 503,
+  'signature-missing': 401,
+  'signature-malformed': 400,
+  'signature-policy': 400,
+  'signature-invalid': 401,
+  'signature-expired': 401,
+  'clock-skew': 401,
+  'nonce-replayed': 401,
+  'key-inactive': 401,
+  'digest-mismatch': 400,
+  'role-missing': 403,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  'body-too-large': 413,
+  'json-malformed': 400,
+  'idempotency-key-invalid': 400,
+  'store-unavailable': 503,
+  'upstream-unreachable': 502,
+  'upstream-timeout': 504,
+  'upstream-invalid': 502,
+  'internal-error': 500,
+};
+
+const CODES: ReadonlySet<string> = new Set(refusalCodes);
+
+/** A refusal as it is sent (RFC 9457). */
+export interface Problem {
+  readonly code: RefusalCode;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** Turns whatever was thrown into what the caller may see: nothing of an error that wasn't raised on purpose. */
+export function toProblem(error: unknown): Problem {
+  const known =
+    error instanceof CountersignError && CODES.has(error.code)
+      ? error
+      : new CountersignError(
+          'internal-error',
+          'The gateway failed; its log has the reason under this request id.',
+        );
+  const code = known.code as RefusalCode;
+  const status = refusalStatus[code];
+  const body = JSON.stringify({
+    type: `README.md#${code}`,
+    title: code.replaceAll('-', ' '),
+    status,
+    code,
+    detail: known.message,
+    ...known.members,
+  });
+  return { code, status, headers: known.headers, body };
+}

@@ -1,0 +1,73 @@
+/**
+ * Routes of the route table: a call that is let through goes to its upstream, and its answer comes back.
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import type { UpstreamRoute } from '../../config/config.ts';
+import type { VerifiedRequest } from '../../signatures/verify-request.ts';
+import { type Context, callerOf, type Route } from '../call.ts';
+import type { Upstreams } from '../upstream/forward.ts';
+import { fieldsForCaller, fieldsForUpstream } from '../upstream/forwarded-fields.ts';
+import { RouteTable } from '../upstream/route-table.ts';
+import type { UpstreamLookup } from './routes.ts';
+
+export function upstreamLookup(table: readonly UpstreamRoute[], upstreams: Upstreams): UpstreamLookup {
+  const routes = new Map(table.map((each) => [each, toRoute(each, upstreams)]));
+  const paths = new RouteTable(table);
+  return (path) => {
+    const found = paths.find(path);
+    return found && routes.get(found);
+  };
+}
+
+function toRoute(route: UpstreamRoute, upstreams: Upstreams): Route {
+  const { path, role, idempotency, encodedSlash } = route;
+  return {
+    name: path,
+    credential: 'signature',
+    role,
+    idempotency,
+    conditions: false,
+    encodedSlash,
+    answer: (ctx) => forward(ctx, route, upstreams),
+  };
+}
+
+async function forward(ctx: Context, route: UpstreamRoute, upstreams: Upstreams): Promise<void> {
+  const { message, verified, body, requestId } = ctx.state;
+  const { consumer = '', keyid = '', roles } = callerOf(ctx);
+  const gone = new AbortController();
+  const abort = () => gone.abort();
+  ctx.res.once('close', abort);
+  try {
+    const {
+      status,
+      headers,
+      body: content,
+    } = await upstreams.forward(route, {
+      method: message.method,
+      target: message.target,
+      headers: fieldsForUpstream({
+        fields: message.fields,
+        covered: (verified as VerifiedRequest).covered,
+        identity: { consumer, keyid, roles, requestId, traceparent: newTrace() },
+        upstream: route.upstream,
+        body,
+      }),
+      body,
+      signal: gone.signal,
+    });
+    const fields = fieldsForCaller(status, headers, route);
+    ctx.status = status;
+    if (content.length > 0) ctx.body = content;
+    for (const [name, value] of fields) ctx.append(name, value);
+  } finally {
+    ctx.res.off('close', abort);
+  }
+}
+
+/** A new trace (W3C Trace Context, section 3.2): the caller's own isn't believed. */
+function newTrace(): string {
+  const bytes = randomBytes(24).toString('hex');
+  return `00-${bytes.slice(0, 32)}-${bytes.slice(32)}-01`;
+}

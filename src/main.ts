@@ -1,0 +1,141 @@
+/**
+ * The composition root: the only place that builds the parts and joins them.
+ * @module
+ */
+import { type Logger, pino } from 'pino';
+import { type Clock, epochSeconds, systemClock } from './clock.ts';
+import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
+import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
+import { KeyDirectory } from './consumers/key-directory.ts';
+import { addConsumer } from './consumers/registration.ts';
+import { createApp } from './gateway/app.ts';
+import { Listener } from './gateway/listener.ts';
+import { Metrics } from './gateway/metrics.ts';
+import { Peers } from './gateway/peer.ts';
+import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
+import { Routes } from './gateway/routes/routes.ts';
+import { upstreamLookup } from './gateway/routes/upstream.ts';
+import { Upstreams } from './gateway/upstream/forward.ts';
+import { FailureBuckets } from './limits/failure-bucket.ts';
+import { SqliteStore } from './storage/sqlite/store.ts';
+
+const PURGE_INTERVAL = 30_000;
+/** Calls that one process holds at once: beyond it, waiting costs every caller more than being told. */
+const MOST_IN_FLIGHT = 4096;
+
+export interface GatewayOptions {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+export interface Gateway {
+  /** The first public origin: what a caller on this machine puts before a path. */
+  readonly url: string;
+  readonly port: number;
+  readonly adminPort: number | undefined;
+  /** The demo consumer's credentials file, where there is a demo consumer. */
+  readonly demoFile: string | undefined;
+  readonly store: SqliteStore;
+  /** Finishes what is in flight, refuses new connections, closes the database. */
+  close(): Promise<void>;
+}
+
+/** Log lines go to standard output, written in the background so that no call waits for them. */
+export function createLogger(level: string): { logger: Logger; flush: () => void } {
+  const destination = pino.destination({ dest: 1, sync: false });
+  return { logger: pino({ level, base: null }, destination), flush: () => destination.flushSync() };
+}
+
+/** Opens the store, builds the pipeline and listens. What can't be started is closed again. */
+export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const { clock = systemClock, logger = pino({ level: 'silent' }) } = options;
+  const life = config.signatures;
+
+  const metrics: Metrics = new Metrics(() => store.nonceCount);
+  const store: SqliteStore = new SqliteStore({
+    folder: config.data,
+    clock,
+    skew: life.skew,
+    masterKey: config.masterKey,
+    onChange: (consumer) => keys.forget(consumer),
+    observer: metrics,
+  });
+  const keys: KeyDirectory = new KeyDirectory(store.consumers, store.vault);
+  if (store.fence > epochSeconds(clock)) {
+    logger.warn({ fence: store.fence }, 'after a power loss: requests created up to the fence are refused');
+  }
+
+  const upstreams = new Upstreams({ maxBody: config.limits.upstreamBody });
+  const own = ownRoutes({ readiness: () => ({ store: failureOf(() => store.ping()) }), metrics });
+  const routes = new Routes(own, LOCAL_PATHS, upstreamLookup(config.routes, upstreams));
+  let origins: readonly Origin[] = [];
+
+  const app = createApp({
+    clock,
+    logger,
+    metrics,
+    keys,
+    nonces: store.nonces,
+    buckets: new FailureBuckets(config.limits.failures, clock),
+    peers: new Peers(config.trustedProxies),
+    origins: () => origins,
+    routes: () => routes,
+    life,
+    mostBody: config.limits.body,
+    mostInFlight: MOST_IN_FLIGHT,
+  });
+  const handle = app.callback();
+  const listener = new Listener(handle);
+  const admin = new Listener(handle);
+
+  const purge = setInterval(() => {
+    store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
+  }, PURGE_INTERVAL);
+  purge.unref();
+
+  async function close(): Promise<void> {
+    clearInterval(purge);
+    await Promise.all([listener.close(), admin.close()]);
+    await upstreams.close();
+    store.close();
+  }
+
+  try {
+    const demoKeyid = isLoopbackHost(config.host) ? await makeDemo(store, config.data, clock) : undefined;
+    const port = await listener.listen({ host: config.host, port: config.port });
+    origins = publicOrigins(config, port);
+    const url = originText(origins[0] as Origin);
+    if (demoKeyid !== undefined) noteDemoUrl(config.data, demoKeyid, url);
+    const adminPort =
+      config.adminPort === undefined
+        ? undefined
+        : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
+    logger.info({ url, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
+    return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Makes the demo consumer at the very first start. @returns its keyid, also at later starts. */
+function makeDemo(store: SqliteStore, folder: string, clock: Clock): Promise<string | undefined> {
+  return store.commitGroup.run('make the demo consumer', async (tx) => {
+    const known = store.demoKeyid();
+    if (known !== undefined || store.consumers.list().length > 0) return known;
+    const consumer = { name: DEMO_CONSUMER, roles: DEMO_ROLES };
+    const issued = await addConsumer(tx.consumers, store.vault, consumer, epochSeconds(clock));
+    writeDemoFile(folder, issued);
+    store.rememberDemo(issued.keyid);
+    return issued.keyid;
+  });
+}
+
+function failureOf(check: () => void): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The wire as tests see it: requests as exact bytes over a socket, answers as they came, and what a signature on an
+ * answer must hold, computed here anew.
+ * @module
+ */
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { contentDigest, Fields, secretKey, signRequest } from '../../src/signatures/index.ts';
+import { component } from '../../src/signatures/sign.ts';
+
+export interface Key {
+  readonly keyid: string;
+  readonly secret: string;
+}
+
+export interface Target {
+  readonly port: number;
+  readonly clock: { now(): number };
+}
+
+export interface Draft {
+  readonly method?: string;
+  readonly target?: string;
+  readonly body?: string;
+  readonly headers?: readonly (readonly [string, string])[];
+  readonly host?: string;
+  /** Component identifiers; the client's default where absent. */
+  readonly cover?: readonly string[];
+  readonly created?: number;
+  readonly expires?: number;
+  readonly nonce?: string;
+}
+
+/** A request that can be changed before it is sent: a request line, header lines, a body. */
+export interface RawRequest {
+  line: string;
+  headers: [string, string][];
+  body: string;
+}
+
+export function sign(gateway: Target, key: Key, draft: Draft = {}): RawRequest {
+  const { method = 'POST', target = '/v1/echo', host = `127.0.0.1:${gateway.port}` } = draft;
+  const body = draft.body ?? (method === 'POST' ? '{"hello":"world"}' : '');
+  const headers: [string, string][] = [['Host', host]];
+  if (body !== '') {
+    headers.push(['Content-Type', 'application/json'], ['Content-Length', String(Buffer.byteLength(body))]);
+    headers.push(['Content-Digest', contentDigest(body)]);
+  }
+  for (const [name, value] of draft.headers ?? []) headers.push([name, value]);
+  const now = Math.floor(gateway.clock.now() / 1000);
+  const { created = now, expires = created + 60, nonce = newNonce() } = draft;
+  const message = {
+    method,
+    scheme: 'http',
+    authority: host,
+    target,
+    fields: Fields.fromEntries(headers),
+  } as const;
+  const components = draft.cover?.map(component);
+  const signing = { keyid: key.keyid, secret: secretKey(key.secret), created, expires, nonce };
+  const signed = signRequest(message, components ? { ...signing, components } : signing);
+  headers.push(['Signature-Input', signed.signatureInput], ['Signature', signed.signature]);
+  return { line: `${method} ${target} HTTP/1.1`, headers, body };
+}
+
+export function newNonce(): string {
+  return randomBytes(18).toString('base64url');
+}
+
+export function bytesOf({ line, headers, body }: RawRequest): Buffer {
+  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return Buffer.from(`${line}\r\n${head}\r\n${body}`, 'latin1');
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Fields;
+  readonly body: string;
+}
+
+export function problem(answer: Answer): { code: string; detail: string; [member: string]: unknown } {
+  return JSON.parse(answer.body);
+}
+
+/** Sends bytes on a connection of their own, and reads one answer. */
+export async function sendBytes(port: number, bytes: Buffer | string, method = ''): Promise<Answer> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    socket.write(bytes);
+    let received = Buffer.alloc(0);
+    for await (const chunk of socket) {
+      received = Buffer.concat([received, chunk as Buffer]);
+      const answer = parse(received, method);
+      if (answer) return answer;
+    }
+    throw new Error(`the connection ended before an answer: ${JSON.stringify(received.toString('latin1'))}`);
+  } finally {
+    socket.destroy();
+  }
+}
+
+export function send(gateway: Target, request: RawRequest): Promise<Answer> {
+  return sendBytes(gateway.port, bytesOf(request), request.line.split(' ')[0]);
+}
+
+function parse(received: Buffer, method: string): Answer | undefined {
+  const end = received.indexOf('\r\n\r\n');
+  if (end === -1) return undefined;
+  const [first = '', ...lines] = received.subarray(0, end).toString('latin1').split('\r\n');
+  const status = Number(first.split(' ')[1]);
+  const headers = Fields.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const),
+  );
+  const bodiless = method === 'HEAD' || status === 204 || status === 304;
+  const length = bodiless ? 0 : Number(headers.get('content-length') ?? 0);
+  const body = received.subarray(end + 4);
+  return body.length < length ? undefined : { status, headers, body: body.subarray(0, length).toString() };
+}
+
+const MEMBER =
+  /^cs=(\((.*)\);created=(\d+);expires=(\d+);nonce="([^"]+)";keyid="([^"]+)";alg="hmac-sha256";tag="countersign-response-v1")$/;
+
+/**
+ * Recomputes the signature of an answer with nothing but a MAC and string handling.
+ * @returns the identifiers that it covers; throws where anything doesn't hold.
+ */
+export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): string[] {
+  const [, params = '', list = '', , , nonce = '', keyid] =
+    MEMBER.exec(answer.headers.get('signature-input') ?? '') ?? fail('no Signature-Input of ours');
+  const sent = request.headers.find(([name]) => name === 'Signature-Input')?.[1] ?? '';
+  if (!sent.includes(`nonce="${nonce}"`)) fail("the nonce is not the request's");
+  if (keyid !== key.keyid) fail("the keyid is not the request's");
+  const ids = list.match(/"[^"]*"(?:;[a-z]+(?:="[^"]*")?)*/g) ?? [];
+  const lines = ids.map((id) => `${id}: ${valueOf(id, answer, request)}\n`).join('');
+  const mac = createHmac('sha256', Buffer.from(key.secret, 'base64'))
+    .update(`${lines}"@signature-params": ${params}`)
+    .digest('base64');
+  if (answer.headers.get('signature') !== `cs=:${mac}:`) fail('the MAC does not hold');
+  const digest = `sha-256=:${createHash('sha256').update(answer.body).digest('base64')}:`;
+  if (answer.headers.get('content-digest') !== digest) fail('the digest does not hold');
+  return ids;
+}
+
+function valueOf(id: string, answer: Answer, request: RawRequest): string {
+  const name = /^"([^"]*)"/.exec(id)?.[1] ?? '';
+  if (!id.endsWith(';req'))
+    return name === '@status' ? String(answer.status) : (answer.headers.get(name) ?? fail(id));
+  const [method = '', target = ''] = request.line.split(' ');
+  const fields = Fields.fromEntries(request.headers);
+  const [path = ''] = target.split('?');
+  const derived: Record<string, string> = {
+    '@method': method,
+    '@target-uri': `http://${fields.get('host')}${target}`,
+    '@authority': fields.get('host') ?? '',
+    '@scheme': 'http',
+    '@request-target': target,
+    '@path': path,
+    '@query': target.slice(path.length) || '?',
+  };
+  return derived[name] ?? fields.get(name) ?? fail(`${id} has no value`);
+}
+
+function fail(why: string): never {
+  throw new Error(`The answer can't be trusted: ${why}.`);
+}

@@ -147,27 +147,28 @@ function isJson(body: string | Buffer): boolean {
   }
 }
 
-function show(result: Exchange, { json, verbose }: CallOptions): void {
-  const { received, verified, responseBase, prepared } = result;
-  const text = received.body.toString();
-  if (json) {
-    const shown = {
-      status: received.status,
-      verified: verified !== undefined,
-      headers: Object.fromEntries(received.fields.entries()),
-      body: parsed(text),
-    };
-    return printJson(
-      verbose
-        ? { ...shown, request: requestText(result), signatureBase: prepared.base, responseBase }
-        : shown,
-    );
+function show(result: Exchange, options: CallOptions): void {
+  if (options.json) printJson(asJson(result, options));
+  else {
+    const { received, verified, responseBase, prepared } = result;
+    if (options.verbose) {
+      print(`--- request\n${requestText(result)}\n\n--- signature base\n${prepared.base}\n`);
+      print(`--- response\n${responseText(result)}\n\n--- signature base\n${responseBase ?? '(none)'}\n`);
+    } else print(`${received.status} ${received.reason}\n${received.body}`);
+    print(verified ? 'response verified' : 'response NOT verified');
   }
-  if (verbose) {
-    print(`--- request\n${requestText(result)}\n\n--- signature base\n${prepared.base}\n`);
-    print(`--- response\n${responseText(result)}\n\n--- signature base\n${responseBase ?? '(none)'}\n`);
-  } else print(`${received.status} ${received.reason}\n${text}`);
-  print(verified ? 'response verified' : 'response NOT verified');
+}
+
+function asJson(result: Exchange, { verbose }: CallOptions) {
+  const { received, verified, responseBase, prepared } = result;
+  const shown = {
+    status: received.status,
+    verified: verified !== undefined,
+    headers: Object.fromEntries(received.fields.entries()),
+    body: parsed(received.body.toString()),
+  };
+  if (!verbose) return shown;
+  return { ...shown, request: requestText(result), signatureBase: prepared.base, responseBase };
 }
 
 function parsed(text: string): unknown {

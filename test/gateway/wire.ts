@@ -133,7 +133,7 @@ export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): str
   if (!sent.includes(`nonce="${nonce}"`)) fail("the nonce is not the request's");
   if (keyid !== key.keyid) fail("the keyid is not the request's");
   const ids = list.match(/"[^"]*"(?:;[a-z]+(?:="[^"]*")?)*/g) ?? [];
-  const lines = ids.map((id) => `${id}: ${valueOf(id, answer, request)}\n`).join('');
+  const lines = ids.map((id) => `${id}: ${valueIn(id, answer, request)}\n`).join('');
   const mac = createHmac('sha256', Buffer.from(key.secret, 'base64'))
     .update(`${lines}"@signature-params": ${params}`)
     .digest('base64');
@@ -143,7 +143,7 @@ export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): str
   return ids;
 }
 
-function valueOf(id: string, answer: Answer, request: RawRequest): string {
+function valueIn(id: string, answer: Answer, request: RawRequest): string {
   const name = /^"([^"]*)"/.exec(id)?.[1] ?? '';
   if (!id.endsWith(';req'))
     return name === '@status' ? String(answer.status) : (answer.headers.get(name) ?? fail(id));

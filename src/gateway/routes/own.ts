@@ -91,7 +91,10 @@ function answerReadiness(ctx: Context, checks: Readonly<Record<string, string | 
   const ready = Object.values(checks).every((reason) => reason === undefined);
   ctx.status = ready ? 200 : 503;
   const status = ready ? 'ready' : 'not ready';
-  if (!ctx.state.local) return sendJson(ctx, { status });
+  if (!ctx.state.local) {
+    sendJson(ctx, { status });
+    return;
+  }
   const details = Object.fromEntries(Object.entries(checks).map(([name, reason]) => [name, reason ?? 'ok']));
   sendJson(ctx, { status, checks: details });
 }

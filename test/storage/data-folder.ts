@@ -2,6 +2,7 @@
  * A data folder of its own for a test, gone when the test ends.
  * @module
  */
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +15,11 @@ export function dataFolder(): string {
   return join(parent, 'data');
 }
 
-/** Every file of a folder by its name, with its bytes in hexadecimal, so that two moments can be compared. */
+/** Every file of a folder by its name, with a digest of its bytes, so that two moments can be compared. */
 export function filesOf(folder: string): Record<string, string> {
-  return Object.fromEntries(
-    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'hex')]),
-  );
+  const digest = (name: string) =>
+    createHash('sha256')
+      .update(readFileSync(join(folder, name)))
+      .digest('hex');
+  return Object.fromEntries(readdirSync(folder).map((name) => [name, digest(name)]));
 }

@@ -35,13 +35,23 @@ export function openDatabase(folder: string, lockWaitMs = LOCK_WAIT_MS): Connect
   const file = databaseFile(folder);
   // Made by us first, since SQLite gives its journals the permissions of this file.
   closeSync(openSync(file, 'a', 0o600));
+  const opened: Database[] = [];
+  const connect = (): Database => {
+    const database = new Sqlite(file, { timeout: lockWaitMs });
+    opened.push(database);
+    // Before any setting, since WAL mode is written into the file.
+    refuseNewer(database);
+    prepare(database);
+    return database;
+  };
   try {
-    const writer = connect(file, lockWaitMs);
+    const writer = connect();
     migrate(writer);
-    const reader = connect(file, lockWaitMs);
+    const reader = connect();
     reader.pragma('query_only = ON');
     return { writer, reader };
   } catch (error) {
+    for (const database of opened) database.close();
     if (error instanceof CountersignError) throw error;
     throw new CountersignError(
       'store-failed',
@@ -59,25 +69,29 @@ export function makeFolder(folder: string): void {
   chmodSync(folder, 0o700);
 }
 
-function connect(file: string, lockWaitMs: number): Database {
-  const database = new Sqlite(file, { timeout: lockWaitMs });
+function prepare(database: Database): void {
   database.pragma('journal_mode = WAL');
   database.pragma('synchronous = NORMAL');
   database.pragma('foreign_keys = ON');
   database.pragma('trusted_schema = OFF');
-  return database;
 }
 
-/** Brings the schema forward in one transaction; refuses one that a newer version made (`store-newer`). */
+/** `store-newer` where a newer version made the schema. @returns the schema's version. */
+function refuseNewer(database: Database): number {
+  const version = database.pragma('user_version', { simple: true }) as number;
+  if (version > migrations.length) {
+    throw new CountersignError(
+      'store-newer',
+      `The database has schema version ${version}; this program knows ${migrations.length}. Run the newer version. Nothing was changed.`,
+    );
+  }
+  return version;
+}
+
+/** Brings the schema forward in one transaction. */
 function migrate(database: Database): void {
   const upgrade = database.transaction(() => {
-    const version = database.pragma('user_version', { simple: true }) as number;
-    if (version > migrations.length) {
-      throw new CountersignError(
-        'store-newer',
-        `The database has schema version ${version}; this program knows ${migrations.length}. Run the newer version. Nothing was changed.`,
-      );
-    }
+    const version = refuseNewer(database);
     for (const migration of migrations.slice(version)) database.exec(migration);
     if (version < migrations.length) database.pragma(`user_version = ${migrations.length}`);
   });

@@ -25,6 +25,7 @@ export class SqliteNonces {
   private readonly selectNew: Statement;
   private readonly insert: Statement;
   private readonly selectOld: Statement;
+  private readonly selectNewestOld: Statement;
   private readonly deleteRow: Statement;
   private lastRow = 0;
   private horizon = 0;
@@ -40,8 +41,13 @@ export class SqliteNonces {
     this.insert = database.prepare('INSERT INTO nonces (id, expires, entries) VALUES (?, ?, ?)');
     // The newest row stays, so that ids never start anew and no process misses a row.
     this.selectOld = database.prepare(
-      'SELECT id, expires FROM nonces WHERE expires <= ? AND id < (SELECT max(id) FROM nonces) ORDER BY expires LIMIT ?',
+      'SELECT id FROM nonces WHERE expires <= ? AND id < (SELECT max(id) FROM nonces) ORDER BY expires LIMIT ?',
     );
+    this.selectNewestOld = database
+      .prepare(
+        'SELECT expires FROM nonces WHERE expires <= ? AND id < (SELECT max(id) FROM nonces) ORDER BY expires DESC LIMIT 1',
+      )
+      .pluck();
     this.deleteRow = database.prepare('DELETE FROM nonces WHERE id = ?');
   }
 
@@ -101,9 +107,8 @@ export class SqliteNonces {
    * @returns the horizon, which never moves back.
    */
   raiseHorizon(limit: number): number {
-    const rows = this.selectOld.all(limit, PURGE_ROWS) as { expires: number }[];
-    const newest = rows.at(-1)?.expires ?? 0;
-    const horizon = Math.max(this.meta.number('nonce-horizon'), newest);
+    const newest = this.selectNewestOld.get(limit) as number | undefined;
+    const horizon = Math.max(this.meta.number('nonce-horizon'), newest ?? 0);
     this.meta.set('nonce-horizon', horizon);
     return horizon;
   }

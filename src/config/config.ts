@@ -21,7 +21,7 @@ import { repeatedPaths, roles, routeSettings, routes, type UpstreamRoute } from 
 import { flag, group, list, quantity, text } from './setting-types.ts';
 
 export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
-export type { UpstreamRoute } from './routes.ts';
+export { isReservedPath, type UpstreamRoute } from './routes.ts';
 
 export interface Config {
   /** An address or a name, without the brackets of IPv6. */

@@ -30,6 +30,13 @@ export interface UpstreamRoute {
 /** The gateway answers these itself, and everything under them. */
 const RESERVED = ['/v1', '/healthz', '/readyz', '/metrics', '/openapi.json', '/docs', '/console'];
 
+/** Whether no upstream may ever get this path, not even the one behind a route for `/`. */
+export function isReservedPath(path: string): boolean {
+  return RESERVED.some(
+    (name) => path.startsWith(name) && (path.length === name.length || path[name.length] === '/'),
+  );
+}
+
 const ROLE = /^[a-z0-9-]+(:[a-z0-9-]+)*$/;
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const PRINTABLE = /^[\x20-\x7e]+$/;
@@ -71,8 +78,7 @@ function readRoutePath(path: string): string {
   }
   // Raw targets are matched, so a path with two spellings would guard only one of them.
   if (/[%;]/.test(path)) throw invalid('must do without % and ;, which upstreams read in different ways');
-  const owner = RESERVED.find((name) => path === name || path.startsWith(`${name}/`));
-  if (owner !== undefined) throw invalid(`${owner} belongs to the gateway itself; choose another path`);
+  if (isReservedPath(path)) throw invalid('belongs to the gateway itself; choose another path');
   return path;
 }
 

@@ -1,0 +1,131 @@
+/**
+ * One request and its answer, as undici tells of them; and what its errors mean to the caller.
+ * @module
+ */
+import type { Dispatcher } from 'undici';
+import { CountersignError } from '../../errors.ts';
+
+export interface UpstreamAnswer {
+  readonly status: number;
+  /** As they were sent, repeats and all; names in lower case. */
+  readonly headers: [name: string, value: string][];
+  readonly body: Buffer;
+}
+
+interface Outcome {
+  readonly resolve: (answer: UpstreamAnswer) => void;
+  readonly reject: (error: CountersignError) => void;
+  /** Called once, however it ends. */
+  readonly settled: () => void;
+}
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  private readonly maxBody: number;
+  private readonly outcome: Outcome;
+  private controller: Dispatcher.DispatchController | undefined;
+  private isSettled = false;
+  private hasBegun = false;
+  private status = 0;
+  private headers: [string, string][] = [];
+  private readonly chunks: Buffer[] = [];
+  private size = 0;
+
+  /** @param maxBody bytes that the answer's body may have. */
+  constructor(maxBody: number, outcome: Outcome) {
+    this.maxBody = maxBody;
+    this.outcome = outcome;
+  }
+
+  /** Gives up: nothing more is sent or read. */
+  fail(error: CountersignError): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.outcome.settled();
+    this.controller?.abort(error);
+    this.outcome.reject(error);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Given up while it waited for a connection: thrown here, undici drops it before a byte is written.
+    if (this.isSettled) throw new Error('given up');
+    this.controller = controller;
+  }
+
+  onResponseStarted(): void {
+    this.hasBegun = true;
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    // An interim answer (103 Early Hints) may be ignored (RFC 9110 section 15.2).
+    if (status < 200) return;
+    if (status > 599) {
+      this.fail(invalid('its status is none of HTTP'));
+      return;
+    }
+    this.status = status;
+    this.headers = readHeaders(controller.rawHeaders);
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.size += chunk.length;
+    if (this.size > this.maxBody) this.fail(invalid(`its body exceeds ${this.maxBody} bytes`));
+    else this.chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.outcome.settled();
+    const [first, second] = this.chunks;
+    const body = first !== undefined && second === undefined ? first : Buffer.concat(this.chunks, this.size);
+    this.outcome.resolve({ status: this.status, headers: this.headers, body });
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.fail(this.explain('code' in error ? String(error.code) : ''));
+  }
+
+  private explain(code: string): CountersignError {
+    // undici refused 100 and 101, or the connection ended amid the header section; it has one code for all three.
+    if (code === 'UND_ERR_SOCKET' && this.hasBegun && this.status === 0) {
+      return invalid('its header section is not one of a final answer', code);
+    }
+    // A body that ends too early, by its length or its last chunk, is an answer that didn't come through.
+    const isUnreadable = code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE';
+    if (isUnreadable || code === 'UND_ERR_HEADERS_OVERFLOW') return invalid('it is not HTTP/1.1', code);
+    if (OUR_FAULT.has(code)) {
+      return new CountersignError('internal-error', 'The request could not be sent on.', { cause: code });
+    }
+    return new CountersignError(
+      'upstream-unreachable',
+      'The upstream behind this route could not be reached, or broke off before its answer was complete. Whether it acted upon the request is unknown.',
+      { cause: code },
+    );
+  }
+}
+
+const OUR_FAULT = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+]);
+
+/** As Latin-1, so that every byte is seen; undici's own reading takes them for UTF-8. */
+function readHeaders(raw: Dispatcher.DispatchController['rawHeaders']): [string, string][] {
+  const headers: [string, string][] = [];
+  if (!Array.isArray(raw)) return headers;
+  const parts = raw.map((part: Buffer | string) =>
+    typeof part === 'string' ? part : part.toString('latin1'),
+  );
+  for (let i = 0; i + 1 < parts.length; i += 2) {
+    headers.push([(parts[i] as string).toLowerCase(), parts[i + 1] as string]);
+  }
+  return headers;
+}
+
+/** The cause is undici's code alone: its errors hold bytes of the answer, which no log may show. */
+function invalid(why: string, code?: string): CountersignError {
+  return new CountersignError('upstream-invalid', `The upstream's answer can't be passed on: ${why}.`, {
+    cause: code,
+  });
+}

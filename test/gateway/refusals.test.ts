@@ -3,6 +3,7 @@
  */
 
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -37,9 +38,8 @@ async function closedPort(): Promise<number> {
 
 beforeAll(async () => {
   silent = createServer(() => {}).listen(0, '127.0.0.1');
-  garbled = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.on('data', () => socket.end('no HTTP at all\r\n\r\n'));
+  garbled = createHttpServer((req) => {
+    req.resume().on('end', () => req.socket.end('no HTTP at all\r\n\r\n'));
   }).listen(0, '127.0.0.1');
   await Promise.all([once(silent, 'listening'), once(garbled, 'listening')]);
   const at = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -66,6 +66,7 @@ function gone(): CountersignError {
 }
 
 function drain(req: IncomingMessage): Promise<void> {
+  if (req.readableEnded || req.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     let size = 0;
     const end = () => {

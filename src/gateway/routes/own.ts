@@ -7,10 +7,8 @@ import { type Context, callerOf, type Route } from '../call.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnRoutes } from './routes.ts';
 
-export interface Readiness {
-  /** The checks by name; the gateway is ready where none holds a reason. */
-  (): Readonly<Record<string, string | undefined>>;
-}
+/** The checks by name; the gateway is ready where none holds a reason. */
+export type Readiness = () => Readonly<Record<string, string | undefined>>;
 
 export interface OwnRouteParts {
   readonly readiness: Readiness;

@@ -36,31 +36,23 @@ function toRoute(route: UpstreamRoute, upstreams: Upstreams): Route {
 async function forward(ctx: Context, route: UpstreamRoute, upstreams: Upstreams): Promise<void> {
   const { message, verified, body, requestId } = ctx.state;
   const { consumer = '', keyid = '', roles } = callerOf(ctx);
+  const identity = { consumer, keyid, roles, requestId, traceparent: newTrace() };
+  const { covered } = verified as VerifiedRequest;
   const gone = new AbortController();
   const abort = () => gone.abort();
   ctx.res.once('close', abort);
   try {
-    const {
-      status,
-      headers,
-      body: content,
-    } = await upstreams.forward(route, {
+    const answer = await upstreams.forward(route, {
       method: message.method,
       target: message.target,
-      headers: fieldsForUpstream({
-        fields: message.fields,
-        covered: (verified as VerifiedRequest).covered,
-        identity: { consumer, keyid, roles, requestId, traceparent: newTrace() },
-        upstream: route.upstream,
-        body,
-      }),
+      headers: fieldsForUpstream(message.fields, covered, identity, new URL(route.upstream).host),
       body,
       signal: gone.signal,
     });
-    const fields = fieldsForCaller(status, headers, route);
-    ctx.status = status;
-    if (content.length > 0) ctx.body = content;
-    for (const [name, value] of fields) ctx.append(name, value);
+    ctx.status = answer.status;
+    for (const [name, value] of fieldsForCaller(route, answer.headers)) ctx.append(name, value);
+    // After its fields: Koa gives a body a type where it has none.
+    if (answer.body.length > 0) ctx.body = answer.body;
   } finally {
     ctx.res.off('close', abort);
   }

@@ -82,7 +82,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.fail(this.explain('code' in error ? String(error.code) : ''));
+    // Of some parse errors undici tells the class and no code (measured: bytes that don't begin with HTTP/).
+    const code = 'code' in error && error.code ? String(error.code) : '';
+    this.fail(this.explain(code === '' && error.name === 'HTTPParserError' ? 'HPE_UNKNOWN' : code));
   }
 
   private explain(code: string): CountersignError {

@@ -38,7 +38,7 @@ export function noun(name: string, description: string, verbs: readonly Command[
 }
 
 export function configOf(options: CommonOptions): Config {
-  return loadConfig(process.env, {
+  return loadConfig(undefined, {
     variables: {
       ...(options.data === undefined ? {} : { COUNTERSIGN_DATA: options.data }),
       ...(options.config === undefined ? {} : { COUNTERSIGN_CONFIG: options.config }),

@@ -7,22 +7,22 @@ import { systemClock } from '../clock.ts';
 import { createLogger, startGateway } from '../main.ts';
 import { type CommonOptions, command, configOf, REFUSED } from './command.ts';
 
+/** Within these milliseconds a second signal is the first one: npm passes on what a terminal sends to both of us. */
+const SAME_REQUEST_MS = 500;
+
 export function serve(): Command {
   return command('serve', 'run the gateway').action(async (options: CommonOptions) => {
     const config = configOf(options);
     const { logger, flush } = createLogger(config.logLevel);
     const gateway = await startGateway(config, { clock: systemClock, logger });
-    // For people: standard output belongs to the log.
-    process.stderr.write(`Countersign serves ${gateway.url}\n`);
-    if (gateway.demoFile !== undefined) {
-      process.stderr.write(`Try it from another terminal:\n\n  ${firstCall()}\n\n`);
-    }
-
-    let stopping = false;
+    let askedAt: number | undefined;
     const stop = async (signal: NodeJS.Signals) => {
-      // Somebody who asks twice doesn't want to wait for what is in flight.
-      if (stopping) process.exit(REFUSED);
-      stopping = true;
+      if (askedAt !== undefined) {
+        // Somebody who asks twice doesn't want to wait for what is in flight.
+        if (performance.now() - askedAt > SAME_REQUEST_MS) process.exit(REFUSED);
+        return;
+      }
+      askedAt = performance.now();
       logger.info({ signal }, 'stopping');
       await gateway.close();
       logger.info('stopped');
@@ -31,6 +31,12 @@ export function serve(): Command {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
+
+    // For people: standard output belongs to the log.
+    process.stderr.write(`Countersign serves ${gateway.url}\n`);
+    if (gateway.demoFile !== undefined) {
+      process.stderr.write(`Try it from another terminal:\n\n  ${firstCall()}\n\n`);
+    }
   });
 }
 

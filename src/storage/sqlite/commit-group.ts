@@ -12,6 +12,7 @@ import type { CommitGroup, Transaction } from '../unit-of-work.ts';
 import type { SqliteConsumerChanges } from './consumers.ts';
 import type { Database, Statement } from './database.ts';
 import type { SqliteNonces } from './nonces.ts';
+import { beforeNextTurn, isStoreFailure, type Life, transactionOf } from './transaction.ts';
 
 interface Claim {
   readonly nonce: Nonce;
@@ -58,6 +59,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   private readonly rollbackTo: Statement;
   private readonly dataVersion: Statement;
   private readonly selectChanges: Statement;
+  private synchronous: 'NORMAL' | 'FULL' | undefined;
   private seenVersion = -1;
   private lastChange: number;
 
@@ -115,6 +117,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     const started = performance.now();
     const verdicts: NonceVerdict[] = [];
     try {
+      this.setSynchronous('NORMAL');
       this.begin.run();
       this.follow();
       for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
@@ -135,7 +138,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     const verdicts: NonceVerdict[] = [];
     const outcomes: Outcome[] = [];
     try {
-      this.parts.database.pragma('synchronous = FULL');
+      this.setSynchronous('FULL');
       this.begin.run();
       this.follow();
       for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
@@ -147,8 +150,6 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
       for (const { reject } of claims) reject(refusal);
       for (const { reject } of jobs) reject(refusal);
       return;
-    } finally {
-      if (!this.parts.database.inTransaction) this.parts.database.pragma('synchronous = NORMAL');
     }
     this.parts.nonces.committed();
     this.followOwnChanges();
@@ -162,41 +163,32 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     this.parts.observer.committed(claims.length, jobs.length, (performance.now() - started) / 1000);
   }
 
+  /** At the beginning of a turn, where a failure is the turn's, never at its end. */
+  private setSynchronous(level: 'NORMAL' | 'FULL'): void {
+    if (level === this.synchronous) return;
+    this.parts.database.pragma(`synchronous = ${level}`);
+    this.synchronous = level;
+  }
+
   /** One piece of work in its savepoint. Its failure is its own; a failure of the store is thrown to the turn. */
   private async attempt(job: Job): Promise<Outcome> {
-    const life = { over: false };
+    const life: Life = { over: false, storeFailure: undefined };
     this.savepoint.run();
     let outcome: Outcome;
     try {
-      outcome = { job, result: await beforeNextTurn(job.name, job.work(this.transaction(job.name, life))) };
+      const tx = transactionOf(job.name, this.parts, life);
+      outcome = { job, result: await beforeNextTurn(job.name, job.work(tx)) };
     } catch (error) {
       if (isStoreFailure(error)) throw error;
       outcome = { job, error };
+    } finally {
+      life.over = true;
     }
-    life.over = true;
+    // Also where the work has caught it: the turn's transaction may be gone already.
+    if (life.storeFailure) throw life.storeFailure;
     if ('error' in outcome) this.rollbackTo.run();
     this.release.run();
     return outcome;
-  }
-
-  private transaction(name: string, life: { over: boolean }): Transaction {
-    const { nonces, consumers } = this.parts;
-    // Each call is checked, not only the way to it: work may have taken tx apart, and would write outside its savepoint.
-    const during =
-      <Given extends unknown[], Result>(call: (...given: Given) => Result) =>
-      (...given: Given): Result => {
-        if (life.over) throw new Error(`"${name}" used its transaction after it had ended`);
-        return call(...given);
-      };
-    return {
-      nonces: { claim: during((nonce) => nonces.claim(nonce)) },
-      consumers: {
-        add: during((consumer) => consumers.add(consumer)),
-        addKey: during((key) => consumers.addKey(key)),
-        disable: during((consumer, at) => consumers.disable(consumer, at)),
-        revokeKey: during((keyid, at) => consumers.revokeKey(keyid, at)),
-      },
-    };
   }
 
   /** Reads what other processes committed since this one last looked. One pragma where nobody did. */
@@ -232,32 +224,18 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   }
 
   private fail(error: unknown): CountersignError {
-    if (this.parts.database.inTransaction) this.rollback.run();
     this.parts.nonces.rolledBack();
     this.parts.observer.failed(error);
+    try {
+      if (this.parts.database.inTransaction) this.rollback.run();
+    } catch (rollbackError) {
+      // The next turn can't begin then, and tries this again.
+      this.parts.observer.failed(rollbackError);
+    }
     return new CountersignError(
       'store-unavailable',
       "The store can't answer, so nothing is served. Whether this message was used is unknown: send it again as it is, or sign it afresh.",
       { cause: error, members: { outcome: 'unknown' }, headers: { 'Retry-After': '1' } },
     );
   }
-}
-
-/** Settles with the work, or rejects at the next turn of the event loop: whatever awaits more than `tx` is named. */
-function beforeNextTurn<T>(name: string, work: T | Promise<T>): T | Promise<T> {
-  if (typeof (work as Partial<PromiseLike<T>> | undefined)?.then !== 'function') return work;
-  return new Promise((resolve, reject) => {
-    const deadline = setImmediate(() => {
-      reject(new Error(`"${name}" awaited something other than its transaction, and was rolled back`));
-    });
-    Promise.resolve(work)
-      .then(resolve, reject)
-      .finally(() => clearImmediate(deadline));
-  });
-}
-
-/** SQLite's own errors bear a code of this form; a constraint that the work broke is the work's. */
-function isStoreFailure(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' && code.startsWith('SQLITE_') && !code.startsWith('SQLITE_CONSTRAINT');
 }

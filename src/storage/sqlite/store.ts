@@ -13,7 +13,15 @@ import { forgettable, type NonceStore } from '../../replay/nonces.ts';
 import type { CommitGroup } from '../unit-of-work.ts';
 import { type CommitObserver, SqliteCommitGroup } from './commit-group.ts';
 import { SqliteConsumerChanges, SqliteConsumerReader } from './consumers.ts';
-import { type Connections, type Database, databaseExists, makeFolder, openDatabase } from './database.ts';
+import {
+  type Connections,
+  type Database,
+  databaseExists,
+  limitLockWait,
+  makeFolder,
+  openDatabase,
+  openFailure,
+} from './database.ts';
 import { Meta } from './meta.ts';
 import { SqliteNonces } from './nonces.ts';
 
@@ -25,7 +33,7 @@ export interface StoreOptions {
   readonly masterKey: string | undefined;
   readonly onChange?: (consumer: string) => void;
   readonly observer?: CommitObserver;
-  /** Milliseconds for which a lock of another process is waited for. */
+  /** Milliseconds for which a lock of another process is waited for: by default 5000 at the start, 250 after it. */
   readonly lockWaitMs?: number;
   /** Injected by tests; read from the kernel otherwise. */
   readonly bootId?: () => string | undefined;
@@ -71,9 +79,10 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
+      limitLockWait(this.connections, options.lockWaitMs);
     } catch (error) {
       this.close();
-      throw error;
+      throw openFailure(folder, error);
     }
   }
 

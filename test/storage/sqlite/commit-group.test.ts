@@ -98,10 +98,12 @@ describe('a turn', () => {
     const { group } = makeGroup({ observer: { committed() {}, failed: (error) => failures.push(error) } });
     const [bare, used] = [nonce(), nonce()];
     const broken = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' });
+    let late: () => unknown = () => {};
     const ends = await Promise.allSettled([
       group.claim(bare),
       group.run('good', (tx) => tx.consumers.add(shop)),
       group.run('bad', async (tx) => {
+        late = () => tx.consumers.add(shop);
         await tx.nonces.claim(used);
         throw broken;
       }),
@@ -118,6 +120,7 @@ describe('a turn', () => {
     }
     expect((ends[0] as PromiseRejectedResult).reason).toBeInstanceOf(CountersignError);
     expect(failures).toEqual([broken]);
+    expect(late).toThrow('"bad"');
     await group.run('good', (tx) => tx.consumers.add(shop));
     expect(await Promise.all([group.claim(bare), group.claim(used)])).toEqual(['claimed', 'claimed']);
   });
@@ -143,5 +146,31 @@ describe('a listener to changes that fails', () => {
     expect(told).toEqual(['shop', 'shop']);
     await group.claim(nonce());
     expect(told).toEqual(['shop', 'shop']);
+  });
+});
+
+describe('a store that closes', () => {
+  it('refuses what was asked for and not yet done, and raises nothing else', async () => {
+    const { group, database } = makeGroup();
+    const ends = Promise.allSettled([group.claim(nonce()), group.run('work', () => {})]);
+    database.close();
+    const refused = { status: 'rejected', reason: { code: 'store-unavailable' } };
+    expect(await ends).toMatchObject([refused, refused]);
+    await expect(group.claim(nonce())).rejects.toMatchObject(refused.reason);
+    await expect(group.run('work', () => {})).rejects.toMatchObject(refused.reason);
+  });
+
+  it('in the midst of work refuses it and the rest of its turn', async () => {
+    const { group, database } = makeGroup();
+    const ends = Promise.allSettled([
+      group.claim(nonce()),
+      group.run('closing', (tx) => {
+        database.close();
+        tx.consumers.add(shop);
+      }),
+      group.run('after', () => {}),
+    ]);
+    const refused = { status: 'rejected', reason: { code: 'store-unavailable' } };
+    expect(await ends).toMatchObject([refused, refused, refused]);
   });
 });

@@ -3,27 +3,18 @@
  * @module
  */
 import { CountersignError, type RefusalCode, refusalCodes } from '../errors.ts';
+import { signatureRefusalStatus } from '../signatures/koa-middleware.ts';
 
 export const refusalStatus: Readonly<Record<RefusalCode, number>> = {
-  'request-malformed': 400,
-  'target-ambiguous': 400,
+  ...signatureRefusalStatus,
   'headers-too-large': 431,
   'origin-unknown': 421,
   'rate-limited': 429,
   overloaded: 503,
-  'signature-missing': 401,
-  'signature-malformed': 400,
-  'signature-policy': 400,
-  'signature-invalid': 401,
-  'signature-expired': 401,
-  'clock-skew': 401,
-  'nonce-replayed': 401,
   'key-inactive': 401,
-  'digest-mismatch': 400,
   'role-missing': 403,
   'not-found': 404,
   'method-not-allowed': 405,
-  'body-too-large': 413,
   'json-malformed': 400,
   'idempotency-key-invalid': 400,
   'store-unavailable': 503,

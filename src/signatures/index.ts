@@ -13,6 +13,26 @@ export {
 export { contentDigest, readContentDigest, verifyContentDigest } from './content-digest.ts';
 export { Fields } from './fields.ts';
 export { generateSecret, secretKey } from './hmac.ts';
+export {
+  type CountersignedOptions,
+  type CountersignedState,
+  countersigned,
+  type KoaLikeContext,
+} from './koa-middleware.ts';
+export {
+  MemoryNonces,
+  type NonceGuard,
+  type PlainHeaders,
+  type PlainRequest,
+  type PlainResponse,
+  type SharedKey,
+  type SignedMessage,
+  type SignedRequest,
+  type SignOptions,
+  signMessage,
+  type VerifyOptions,
+  verifyMessage,
+} from './message.ts';
 export { type CoveragePolicy, judgeTimes, type LifePolicy } from './request-profile.ts';
 export {
   component,
@@ -36,3 +56,4 @@ export {
   type VerifiedRequest,
   verifyRequest,
 } from './verify-request.ts';
+export type { VerifiedResponse } from './verify-response.ts';

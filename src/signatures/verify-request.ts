@@ -9,7 +9,12 @@ import type { Digests } from './content-digest.ts';
 import { generateSecret, secretKey, verifyHmac } from './hmac.ts';
 import { type CoveragePolicy, checkRequestProfile, type LifePolicy } from './request-profile.ts';
 import { type Covered, coverComponents, maskedSignatureBase, signatureBase } from './signature-base.ts';
-import { type PresentedSignature, readSignature, type SignatureParameters } from './signature-input.ts';
+import {
+  type PresentedSignature,
+  readSignature,
+  type SignatureParameters,
+  type Tag,
+} from './signature-input.ts';
 
 declare const verified: unique symbol;
 
@@ -38,8 +43,9 @@ export function presentRequest(
   life: LifePolicy,
   coverage: CoveragePolicy,
   now: number,
+  tag: Tag = 'countersign-request-v1',
 ): PresentedRequest {
-  const presented = readSignature(message.fields, 'countersign-request-v1');
+  const presented = readSignature(message.fields, tag);
   return { message, presented, digests: checkRequestProfile(message, presented, life, coverage, now) };
 }
 

@@ -2,7 +2,7 @@
  * One request and its answer, as undici tells of them; and what its errors mean to the caller.
  * @module
  */
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, errors } from 'undici';
 import { CountersignError } from '../../errors.ts';
 
 export interface UpstreamAnswer {
@@ -82,19 +82,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    // Of some parse errors undici tells the class and no code (measured: bytes that don't begin with HTTP/).
-    const code = 'code' in error && error.code ? String(error.code) : '';
-    this.fail(this.explain(code === '' && error.name === 'HTTPParserError' ? 'HPE_UNKNOWN' : code));
+    this.fail(this.explain(error));
   }
 
-  private explain(code: string): CountersignError {
-    // undici refused 100 and 101, or the connection ended amid the header section; it has one code for all three.
-    if (code === 'UND_ERR_SOCKET' && this.hasBegun && this.status === 0) {
-      return invalid('its header section is not one of a final answer', code);
-    }
-    // A body that ends too early, by its length or its last chunk, is an answer that didn't come through.
-    const isUnreadable = code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE';
+  private explain(error: Error): CountersignError {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+    // undici 7 gives these no code. Where the connection ended too early, no byte is at fault.
+    const hasEnded = 'data' in error && error.data === '';
+    const isUnreadable = error instanceof errors.HTTPParserError && !hasEnded;
     if (isUnreadable || code === 'UND_ERR_HEADERS_OVERFLOW') return invalid('it is not HTTP/1.1', code);
+    // 100 and 101, which undici refuses; lengths that contradict each other; an end amid the header section.
+    const isHeadBroken = this.hasBegun && this.status === 0 && HEAD_BROKEN.has(code);
+    if (isHeadBroken) return invalid('its header section is not one of a final answer', code);
     if (OUR_FAULT.has(code)) {
       return new CountersignError('internal-error', 'The request could not be sent on.', { cause: code });
     }
@@ -106,6 +105,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+const HEAD_BROKEN = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
 const OUR_FAULT = new Set([
   'UND_ERR_INVALID_ARG',
   'UND_ERR_NOT_SUPPORTED',

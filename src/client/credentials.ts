@@ -81,8 +81,8 @@ export async function readCredentialsFile(path: string): Promise<Credentials & {
     try {
       const { mode, size } = await file.stat();
       if (size > MOST_FILE) throw invalid(`they are longer than ${MOST_FILE} bytes`);
-      if (process.platform !== 'win32' && (mode & 0o077) !== 0) warnOfMode(path, mode);
       text = await file.readFile('utf8');
+      if (process.platform !== 'win32' && (mode & 0o077) !== 0) warnOfMode(path, mode);
     } finally {
       await file.close();
     }

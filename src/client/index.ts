@@ -13,7 +13,7 @@ export {
 } from './credentials.ts';
 export { type Exchange, type ExchangeOptions, exchange } from './exchange.ts';
 export { openResponse } from './open-response.ts';
-export { isLoopback } from './plain-http.ts';
+export { guardPlainHttp, isLoopback } from './plain-http.ts';
 export { type PreparationOptions, type PreparedRequest, prepareRequest } from './prepared-request.ts';
 export { draftRequest, type RequestDraft, type RequestParts, type SignedInit } from './request-draft.ts';
 export { ResponseError } from './response-error.ts';

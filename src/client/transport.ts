@@ -111,8 +111,12 @@ function readAnswer(
   const start = performance.now();
   let isConnected = false;
   return new Promise((resolve, reject) => {
+    let hasAnswer = false;
+    let isSettled = false;
     const abort = () => fail(signal.reason);
     function fail(error: unknown): void {
+      if (isSettled) return;
+      isSettled = true;
       signal.removeEventListener('abort', abort);
       reject(error);
       request.destroy();
@@ -120,11 +124,20 @@ function readAnswer(
     // The error listeners stay: a destroyed socket may report an error yet, which nobody waits for any more.
     const failWith = (error: Error) => fail(asFailure(error, authority, isConnected));
     request.on('error', failWith);
+    // With an answer begun, it is the answer that tells of its end: this event may come before its last bytes are read.
+    request.on('close', () => {
+      if (!hasAnswer) failWith(new Error('closed without an answer'));
+    });
+    request.on('upgrade', ({ statusCode }: IncomingMessage, socket) => {
+      socket.destroy();
+      fail(unasked(statusCode));
+    });
     request.on('socket', (socket) => {
       if (request.reusedSocket) isConnected = true;
       else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => (isConnected = true));
     });
     request.on('response', (response) => {
+      hasAnswer = true;
       const waited = performance.now() - start;
       const chunks: Buffer[] = [];
       let length = 0;
@@ -135,6 +148,8 @@ function readAnswer(
         else chunks.push(chunk);
       });
       response.on('end', () => {
+        if (isSettled) return;
+        isSettled = true;
         signal.removeEventListener('abort', abort);
         resolve(asReceived(response, Buffer.concat(chunks, length), waited));
       });
@@ -156,6 +171,13 @@ function asReceived(
   }
   const fields = Fields.fromRaw(rawHeaders);
   return { status: statusCode as number, reason: statusMessage ?? '', lines, fields, body, waited };
+}
+
+function unasked(status: number | undefined): ResponseError {
+  return new ResponseError('response-invalid', 'The answer switches protocols, which nobody asked for.', {
+    ...(status && { status }),
+    verified: false,
+  });
 }
 
 function tooLong({ statusCode }: IncomingMessage, limit: number): ResponseError {

@@ -9,7 +9,7 @@ import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from 
 import { KeyDirectory } from './consumers/key-directory.ts';
 import { addConsumer } from './consumers/registration.ts';
 import { createApp } from './gateway/app.ts';
-import { Listener } from './gateway/listener.ts';
+import { Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { Peers } from './gateway/peer.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
@@ -85,8 +85,12 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     mostInFlight: MOST_IN_FLIGHT,
   });
   const handle = app.callback();
-  const listener = new Listener(handle);
-  const admin = new Listener(handle);
+  const unparsed: Unparsed = (code, address) => {
+    metrics.refusedUnparsed(code);
+    logger.info({ code, address }, 'call that is no HTTP');
+  };
+  const listener = new Listener(handle, unparsed);
+  const admin = new Listener(handle, unparsed);
 
   const purge = setInterval(() => {
     store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
@@ -110,7 +114,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       config.adminPort === undefined
         ? undefined
         : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
-    logger.info({ url, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
+    logger.info({ url, port, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
     return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, close };
   } catch (error) {
     await close();

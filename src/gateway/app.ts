@@ -16,6 +16,7 @@ import { answer } from './middleware/answer.ts';
 import { authenticate } from './middleware/authenticate.ts';
 import { authorizeCall } from './middleware/authorize-call.ts';
 import { claimNonce } from './middleware/claim-nonce.ts';
+import { drainBody } from './middleware/drain-body.ts';
 import { findRoute } from './middleware/find-route.ts';
 import { limitFailures } from './middleware/limit-failures.ts';
 import { logRequest } from './middleware/log-request.ts';
@@ -49,6 +50,7 @@ export interface AppParts {
 export function pipeline(parts: AppParts): readonly Stage[] {
   const { clock, logger, metrics, keys, nonces, buckets, peers, origins, routes, life } = parts;
   return [
+    drainBody,
     logRequest({ logger, metrics }),
     signResponse({ clock, logger }),
     renderProblem({ logger }),

@@ -3,7 +3,7 @@
  * @module
  */
 import type Koa from 'koa';
-import type { CountersignError, RefusalCode } from '../errors.ts';
+import type { CountersignError, ErrorCode } from '../errors.ts';
 import type { SecurityContext } from '../security/security-context.ts';
 import type { RequestMessage } from '../signatures/components.ts';
 import type { VerifiedRequest } from '../signatures/verify-request.ts';
@@ -42,8 +42,11 @@ export class CallState {
   untimely: CountersignError | undefined;
   consumer: string | undefined;
   context: SecurityContext | undefined;
+  /** Whether 100 Continue was sent. */
+  continued = false;
   body: Buffer = EMPTY;
-  refusal: RefusalCode | undefined;
+  /** The code of the refusal, or `connection-lost` where nobody is left to be answered. */
+  refusal: ErrorCode | undefined;
 
   constructor(requestId: string) {
     this.requestId = requestId;

@@ -6,10 +6,12 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { CountersignError } from '../errors.ts';
+import { CountersignError, type RefusalCode } from '../errors.ts';
 import { PROBLEM_TYPE, type Problem, toProblem } from './refusals.ts';
 
 export type Handler = (req: IncomingMessage, res: ServerResponse) => void;
+/** Told of what was refused before there was a request that a stage could see. */
+export type Unparsed = (code: RefusalCode, address: string | undefined) => void;
 
 const MOST_HEADER_BYTES = 16 * 1024;
 /** Milliseconds for a peer that stalls: until the header section is there, and until the whole request is. */
@@ -17,8 +19,12 @@ const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 60_000;
 const KEEP_ALIVE_TIMEOUT = 65_000;
 const CHECK_INTERVAL = 1000;
-/** Milliseconds that a stop waits for what is in flight, and between two looks for idle connections. */
+/**
+ * Milliseconds that a stop waits for what is in flight, for requests of which not even the header section is there,
+ * and between two looks.
+ */
 const LONGEST_STOP = 35_000;
+const LONGEST_SILENCE = 1000;
 const STOP_INTERVAL = 25;
 
 const adminSockets = new WeakSet<Socket>();
@@ -36,9 +42,12 @@ export interface ListenerOptions {
 
 export class Listener {
   private readonly server: Server;
+  private readonly sockets = new Set<Socket>();
+  private readonly unparsed: Unparsed;
   private stopping = false;
 
-  constructor(handle: Handler) {
+  constructor(handle: Handler, unparsed: Unparsed = () => {}) {
+    this.unparsed = unparsed;
     this.server = createServer(
       {
         maxHeaderSize: MOST_HEADER_BYTES,
@@ -57,12 +66,16 @@ export class Listener {
     );
     // Node drops the fields above its limit in silence; without one, the stage read-message counts them itself.
     this.server.maxHeadersCount = 0;
-    this.server.on('checkContinue', (req, res) => this.server.emit('request', req, res));
-    this.server.on('checkExpectation', (_req, res: ServerResponse) =>
-      refuse(res.socket, malformed('Expect')),
-    );
-    this.server.on('clientError', refuseUnparsed);
-    this.server.on('connect', (_req, socket) => refuse(socket as Socket, malformed('CONNECT')));
+    // Whatever is expected, the pipeline answers it: the stage read-message knows 100-continue alone.
+    for (const event of ['checkContinue', 'checkExpectation']) {
+      this.server.on(event, (req, res) => this.server.emit('request', req, res));
+    }
+    this.server.on('clientError', (error, socket) => this.refuseUnparsed(error, socket as Socket));
+    this.server.on('connect', (_req, socket) => this.refuseTunnel(socket as Socket));
+    this.server.on('connection', (socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
   }
 
   /** @returns the port, which differs from the one asked for where that was 0. `listen-failed`. */
@@ -88,45 +101,68 @@ export class Listener {
     if (!this.server.listening) return;
     const closed = once(this.server, 'close');
     this.server.close();
-    const idle = setInterval(() => this.server.closeIdleConnections(), STOP_INTERVAL);
+    const started = performance.now();
+    const idle = setInterval(() => {
+      this.server.closeIdleConnections();
+      // Node counts a connection as busy that has said nothing yet, and has stopped to time header sections.
+      if (performance.now() - started > LONGEST_SILENCE) this.closeSilentConnections();
+    }, STOP_INTERVAL);
     const late = setTimeout(() => this.server.closeAllConnections(), LONGEST_STOP);
     await closed;
     clearInterval(idle);
     clearTimeout(late);
   }
-}
 
-/** What Node's parser refused has no request and no response: the problem is written onto the socket. */
-function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    const detail = `The header section is larger than ${MOST_HEADER_BYTES} bytes; send less.`;
-    refuse(socket, new CountersignError('headers-too-large', detail));
-  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    refuse(
-      socket,
-      new CountersignError('request-malformed', 'The request did not arrive in time; send it faster.'),
-    );
-  } else {
-    refuse(
-      socket,
-      new CountersignError(
-        'request-malformed',
-        'This is not an HTTP request that can be read in one way only.',
-      ),
-    );
+  private closeSilentConnections(): void {
+    for (const socket of this.sockets) {
+      if (!isAnswering(socket)) socket.destroy();
+    }
+  }
+
+  /** What Node's parser refused has no request and no response. */
+  private refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
+    // The peer is gone, or has had its answer.
+    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+    else this.refuse(socket, new CountersignError(...(UNPARSED[error.code ?? ''] ?? NOT_HTTP)));
+  }
+
+  private refuseTunnel(socket: Socket): void {
+    // Node has handed the socket over with no listener left: without one, a reset would end the process.
+    socket.on('error', () => socket.destroy());
+    this.refuse(socket, new CountersignError('request-malformed', 'CONNECT is not served here.'));
+  }
+
+  /** Writes the problem straight onto the socket. */
+  private refuse(socket: Socket, error: CountersignError): void {
+    // As Node's own handler does: with an answer under way on this socket, ours would be read as a part of it.
+    if (isAnswering(socket)) {
+      socket.destroy();
+      return;
+    }
+    const problem = toProblem(error);
+    this.unparsed(problem.code, socket.remoteAddress);
+    socket.end(rawAnswer(problem), () => socket.destroy());
   }
 }
 
-function malformed(what: string): CountersignError {
-  return new CountersignError('request-malformed', `${what} is not served here.`);
-}
+type Refusal = readonly [code: RefusalCode, detail: string];
 
-function refuse(socket: Socket | null, error: CountersignError): void {
-  if (!socket) return;
-  // As Node's own handler does: with an answer under way on this socket, ours would be read as a part of it.
-  const answering = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
-  if (!socket.writable || answering) socket.destroy();
-  else socket.end(rawAnswer(toProblem(error)), () => socket.destroy());
+const NOT_HTTP: Refusal = [
+  'request-malformed',
+  'This is not an HTTP request that can be read in one way only.',
+];
+/** By the code of Node's error. */
+const UNPARSED: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: [
+    'headers-too-large',
+    `The header section is larger than ${MOST_HEADER_BYTES} bytes; send less.`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-malformed', 'The request did not arrive in time; send it faster.'],
+};
+
+/** Whether a request was read from this socket whose answer hasn't ended. Node has no public name for it. */
+function isAnswering(socket: Socket): boolean {
+  return Boolean((socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage);
 }
 
 function rawAnswer({ status, code, body }: Problem): string {

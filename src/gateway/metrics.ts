@@ -73,8 +73,17 @@ export class Metrics implements CommitObserver {
   }
 
   called(code: string, seconds: number): void {
-    this.calls.set(code, (this.calls.get(code) ?? 0) + 1);
+    this.count(code);
     this.seconds.observe(seconds);
+  }
+
+  /** A call that was no HTTP, so that it has no duration either. */
+  refusedUnparsed(code: string): void {
+    this.count(code);
+  }
+
+  private count(code: string): void {
+    this.calls.set(code, (this.calls.get(code) ?? 0) + 1);
   }
 
   committed(claims: number, jobs: number, seconds: number): void {

@@ -66,14 +66,15 @@ export class FailureBuckets {
 /** IPv6 counts by /64, since whoever holds one address there holds them all. */
 export function bucketKey(address: string): string {
   if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.split('%', 1)[0]?.split('::') ?? [];
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const after = tail === '' ? 0 : tail.split(':').length;
-    while (groups.length + after < 8) groups.push('0');
-  }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
+  const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::') ?? [];
+  const before = groupsOf(head);
+  const after = groupsOf(tail);
+  const zeros = new Array(8 - before.length - after.length).fill('0');
+  const network = [...before, ...zeros, ...after].slice(0, 4);
+  return `${network.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+}
+
+/** An IPv4 address at the end stands for two groups, which lie beyond the network. */
+function groupsOf(part: string): string[] {
+  return part === '' ? [] : part.replace(/[\d.]*\.\d+$/, '0:0').split(':');
 }

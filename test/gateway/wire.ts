@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { contentDigest, Fields, secretKey, signRequest } from '../../src/signatures/index.ts';
 import { component } from '../../src/signatures/sign.ts';
 
@@ -83,40 +83,122 @@ export function problem(answer: Answer): { code: string; detail: string; [member
   return JSON.parse(answer.body);
 }
 
-/** Sends bytes on a connection of their own, and reads one answer. */
-export async function sendBytes(port: number, bytes: Buffer | string, method = ''): Promise<Answer> {
-  const socket = connect(port, '127.0.0.1');
-  try {
+/** A connection that a test holds in its hand: what is written goes out as it is, answers are read one by one. */
+export class Connection {
+  /** Settles when the connection is closed, by whichever side. */
+  readonly closed: Promise<void>;
+  private readonly socket: Socket;
+  private received = Buffer.alloc(0);
+  private isClosed = false;
+  private wake = () => {};
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (chunk) => {
+      this.received = Buffer.concat([this.received, chunk]);
+      this.wake();
+    });
+    // A reset is one of the ways in which the other side closes.
+    socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.isClosed = true;
+        this.wake();
+        resolve();
+      });
+    });
+  }
+
+  static async open(port: number): Promise<Connection> {
+    const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
-    socket.write(bytes);
-    let received = Buffer.alloc(0);
-    for await (const chunk of socket) {
-      received = Buffer.concat([received, chunk as Buffer]);
-      const answer = parse(received, method);
-      if (answer) return answer;
+    return new Connection(socket);
+  }
+
+  write(bytes: Buffer | string): void {
+    this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+  }
+
+  /** Says that nothing more will be written. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /** Goes away with a reset, as a process that is killed may. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** The next answer, an interim one too; undefined where the connection was closed instead. */
+  async next(method = ''): Promise<Answer | undefined> {
+    for (;;) {
+      const found = parse(this.received, method);
+      if (found) {
+        this.received = this.received.subarray(found.length);
+        return found.answer;
+      }
+      if (this.isClosed) {
+        if (this.received.length === 0) return undefined;
+        throw new Error(`the connection ended amid an answer: ${this.received.toString('latin1')}`);
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
     }
-    throw new Error(`the connection ended before an answer: ${JSON.stringify(received.toString('latin1'))}`);
-  } finally {
-    socket.destroy();
+  }
+
+  /** Every answer until the connection is closed. */
+  async rest(): Promise<Answer[]> {
+    const answers: Answer[] = [];
+    for (let answer = await this.next(); answer; answer = await this.next()) answers.push(answer);
+    return answers;
   }
 }
 
-export function send(gateway: Target, request: RawRequest): Promise<Answer> {
+/** Sends bytes on a connection of their own, and reads one answer; undefined where the connection was closed instead. */
+export async function tryBytes(
+  port: number,
+  bytes: Buffer | string,
+  method = '',
+): Promise<Answer | undefined> {
+  const connection = await Connection.open(port);
+  try {
+    connection.write(bytes);
+    return await connection.next(method);
+  } finally {
+    connection.close();
+  }
+}
+
+/** The same where an answer is due. */
+export async function sendBytes(port: number, bytes: Buffer | string, method = ''): Promise<Answer> {
+  const answer = await tryBytes(port, bytes, method);
+  if (!answer) throw new Error('the connection was closed without an answer');
+  return answer;
+}
+
+export function send(gateway: Pick<Target, 'port'>, request: RawRequest): Promise<Answer> {
   return sendBytes(gateway.port, bytesOf(request), request.line.split(' ')[0]);
 }
 
-function parse(received: Buffer, method: string): Answer | undefined {
+function parse(received: Buffer, method: string): { answer: Answer; length: number } | undefined {
   const end = received.indexOf('\r\n\r\n');
   if (end === -1) return undefined;
   const [first = '', ...lines] = received.subarray(0, end).toString('latin1').split('\r\n');
-  const status = Number(first.split(' ')[1]);
+  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1]);
+  if (!status) throw new Error(`no answer: ${JSON.stringify(first)}`);
   const headers = Fields.fromEntries(
     lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const),
   );
-  const bodiless = method === 'HEAD' || status === 204 || status === 304;
-  const length = bodiless ? 0 : Number(headers.get('content-length') ?? 0);
-  const body = received.subarray(end + 4);
-  return body.length < length ? undefined : { status, headers, body: body.subarray(0, length).toString() };
+  const bodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304;
+  const size = bodiless ? 0 : Number(headers.get('content-length') ?? 0);
+  const length = end + 4 + size;
+  if (received.length < length) return undefined;
+  return { answer: { status, headers, body: received.subarray(end + 4, length).toString() }, length };
 }
 
 const MEMBER =
@@ -144,22 +226,28 @@ export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): str
 }
 
 function valueIn(id: string, answer: Answer, request: RawRequest): string {
-  const name = /^"([^"]*)"/.exec(id)?.[1] ?? '';
+  const [, name = '', , query = '', bytes] = /^"([^"]*)"(;name="([^"]*)")?(;bs)?/.exec(id) ?? [];
   if (!id.endsWith(';req'))
     return name === '@status' ? String(answer.status) : (answer.headers.get(name) ?? fail(id));
   const [method = '', target = ''] = request.line.split(' ');
   const fields = Fields.fromEntries(request.headers);
   const [path = ''] = target.split('?');
-  const derived: Record<string, string> = {
-    '@method': method,
-    '@target-uri': `http://${fields.get('host')}${target}`,
-    '@authority': fields.get('host') ?? '',
-    '@scheme': 'http',
-    '@request-target': target,
-    '@path': path,
-    '@query': target.slice(path.length) || '?',
+  const derived: Record<string, () => string | null | undefined> = {
+    '@method': () => method,
+    '@target-uri': () => `http://${fields.get('host')}${target}`,
+    '@authority': () => fields.get('host'),
+    '@scheme': () => 'http',
+    '@request-target': () => target,
+    '@path': () => path,
+    '@query': () => target.slice(path.length) || '?',
+    '@query-param': () => new URLSearchParams(target.slice(path.length)).get(query),
   };
-  return derived[name] ?? fields.get(name) ?? fail(`${id} has no value`);
+  if (bytes)
+    return fields
+      .lines(name)
+      .map((line) => `:${btoa(line)}:`)
+      .join(', ');
+  return derived[name]?.() ?? fields.get(name) ?? fail(`${id} has no value`);
 }
 
 function fail(why: string): never {

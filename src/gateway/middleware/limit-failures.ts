@@ -5,10 +5,11 @@
 import type { KeyDirectory } from '../../consumers/key-directory.ts';
 import { CountersignError } from '../../errors.ts';
 import type { FailureBuckets } from '../../limits/failure-bucket.ts';
+import { MOST_SIGNATURES } from '../../signatures/signature-input.ts';
 import type { Stage } from '../call.ts';
 import { toProblem } from '../refusals.ts';
 
-const KEYID = /;keyid="([^"\\]*)"/;
+const KEYID = /;keyid="([^"\\]*)"/g;
 
 export function limitFailures({ buckets, keys }: { buckets: FailureBuckets; keys: KeyDirectory }): Stage {
   return async function limitFailures(ctx, next) {
@@ -28,8 +29,12 @@ export function limitFailures({ buckets, keys }: { buckets: FailureBuckets; keys
 /** Only a glance: a known key is verified with care afterwards, and an unsigned call is refused cheaply anyway. */
 function refuseUnknown(signatureInput: string | undefined, wait: number, keys: KeyDirectory): void {
   if (signatureInput === undefined) return;
-  const keyid = KEYID.exec(signatureInput)?.[1];
-  if (keyid !== undefined && keys.find(keyid)) return;
+  // A proxy may have put a signature of its own beside the caller's.
+  let looked = 0;
+  for (const [, keyid = ''] of signatureInput.matchAll(KEYID)) {
+    if (++looked > MOST_SIGNATURES) break;
+    if (keys.find(keyid)) return;
+  }
   throw new CountersignError(
     'rate-limited',
     'Too many calls from this address were refused. Mend the key or the signature, then try again after Retry-After.',

@@ -26,13 +26,18 @@ export function logRequest({ logger, metrics }: { logger: Logger; metrics: Metri
   };
 }
 
+/** A target that is no path may hold an authority, and that a password. */
+function pathLogged(target: string): string | undefined {
+  return target.startsWith('/') ? pathOf(target).slice(0, MOST_PATH) : undefined;
+}
+
 /** What is logged of a call: never a header field, a query or a body, which may hold anything. */
 function line(ctx: Context, code: string, milliseconds: number) {
   const { requestId, verified, consumer, address } = ctx.state;
   return {
     requestId,
     method: ctx.req.method,
-    path: pathOf(ctx.req.url ?? '').slice(0, MOST_PATH),
+    path: pathLogged(ctx.req.url ?? ''),
     status: ctx.res.statusCode,
     code,
     keyid: verified?.parameters.keyid,

@@ -2,12 +2,15 @@
  * Reads the request as it stood on the wire, and refuses what two readers could understand differently.
  *
  * Node accepts some of it (measured on Node 20): a repeated Host or Content-Type, more header fields than its limit
- * (it drops the rest in silence), Latin-1 header bytes. So `rawHeaders` is what is read.
+ * (it drops the rest in silence), Latin-1 header bytes, any version that looks like HTTP, codings besides chunked that
+ * it doesn't undo. So `rawHeaders` is what is read.
  * @module
  */
+import type { IncomingMessage } from 'node:http';
 import type { Origin } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';
 import { Fields } from '../../signatures/fields.ts';
+import { bearsSignature } from '../../signatures/signature-input.ts';
 import { checkTarget } from '../../signatures/target.ts';
 import type { Stage } from '../call.ts';
 import { isAdminSocket } from '../listener.ts';
@@ -34,12 +37,14 @@ export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage
     const peer = peers.read(req.socket.remoteAddress, 'http', fields);
     state.address = peer.address;
     checkRequestFields(fields);
+    checkFraming(req, fields);
     state.encodedSlash = checkTarget(target).encodedSlash;
 
     const admin = isAdminSocket(req.socket);
     const host = fields.get('host');
     let origin: Origin = { scheme: peer.scheme, authority: host ?? '' };
-    if (!admin && !probes.has(target)) {
+    // What is signed speaks to a public origin, through whichever port it comes.
+    if (!probes.has(target) && (!admin || bearsSignature(fields))) {
       if (host === undefined) throw malformed('it has no Host field');
       origin = findOrigin(origins(), peer.scheme, host);
     }
@@ -57,6 +62,20 @@ function checkRawHeaders(raw: readonly string[]): void {
     if (!FIELD_VALUE.test(raw[i] as string)) {
       throw malformed(`the field ${raw[i - 1]} holds bytes outside printable ASCII`);
     }
+  }
+}
+
+/** Where the body ends, and who waits for whom, is understood by every hop in one way only. */
+function checkFraming({ httpVersion }: IncomingMessage, fields: Fields): void {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    throw malformed(`it is HTTP/${httpVersion}; send HTTP/1.1`);
+  const coding = fields.get('transfer-encoding');
+  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0')) {
+    throw malformed('its Transfer-Encoding is something else than chunked, or in HTTP/1.0');
+  }
+  const expected = fields.get('expect');
+  if (expected !== undefined && expected.toLowerCase() !== '100-continue') {
+    throw malformed('it expects something else than 100-continue');
   }
 }
 

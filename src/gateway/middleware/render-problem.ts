@@ -3,7 +3,7 @@
  * @module
  */
 import type { Logger } from 'pino';
-import type { RefusalCode } from '../../errors.ts';
+import { CountersignError, type RefusalCode } from '../../errors.ts';
 import type { Context, Stage } from '../call.ts';
 import { PROBLEM_TYPE, toProblem } from '../refusals.ts';
 
@@ -22,13 +22,22 @@ export function renderProblem({ logger }: { logger: Logger }): Stage {
       await next();
     } catch (error) {
       const code = sendProblem(ctx, error);
+      if (error instanceof CountersignError && error.code === 'connection-lost') {
+        // Nobody reads the answer. What the log tells is what happened.
+        ctx.state.refusal = error.code;
+        return;
+      }
       if (OPERATORS.has(code)) logger.error({ requestId: ctx.state.requestId, err: error }, code);
     }
   };
 }
 
+/** Makes the problem the answer, in place of whatever a stage had begun: its ETag or coding would be said of it. */
 export function sendProblem(ctx: Context, error: unknown): RefusalCode {
   const problem = toProblem(error);
+  for (const name of ctx.res.getHeaderNames()) {
+    if (name !== 'countersign-request-id') ctx.res.removeHeader(name);
+  }
   ctx.state.refusal = problem.code;
   ctx.status = problem.status;
   ctx.set('Content-Type', PROBLEM_TYPE);

@@ -25,27 +25,29 @@ export function signResponse({ clock, logger }: { clock: Clock; logger: Logger }
     } catch (error) {
       // The answer holds what can't be signed. What is sent in its place says so, and is signed.
       logger.error({ requestId: ctx.state.requestId, err: error }, 'an answer could not be signed');
-      for (const name of Object.keys(ctx.response.headers)) ctx.remove(name);
-      ctx.set('Countersign-Request-Id', ctx.state.requestId);
+      // The error itself would blame the caller, who has no part in it.
+      sendProblem(ctx, undefined);
       ctx.set('Cache-Control', 'no-store, no-transform');
-      sendProblem(ctx, error);
       addSignature(ctx, verified, epochSeconds(clock));
     }
   };
 }
 
 function addSignature(ctx: Context, verified: VerifiedRequest, now: number): void {
-  if (WITHOUT_CONTENT.has(ctx.status)) ctx.body = null;
-  ctx.set('Content-Digest', contentDigest(ctx.method === 'HEAD' ? NOTHING : bytesSent(ctx)));
+  ctx.set('Content-Digest', contentDigest(bytesSent(ctx)));
   const { signatureInput, signature } = sign(ctx.status, presentFields(ctx), verified, now);
   ctx.set('Signature-Input', signatureInput);
   ctx.set('Signature', signature);
 }
 
-/** Stages leave text, bytes or nothing; Koa sends them as they are. */
+/** Stages leave text or bytes, which Koa sends as they are; where they left none, it would write the status in words. */
 function bytesSent(ctx: Context): string | Buffer {
+  if (WITHOUT_CONTENT.has(ctx.status)) {
+    ctx.body = null;
+    return NOTHING;
+  }
+  if (ctx.method === 'HEAD') return NOTHING;
   const { body } = ctx;
-  if (body === null || body === undefined) return NOTHING;
   if (typeof body === 'string' || Buffer.isBuffer(body)) return body;
   throw new TypeError('an answer is neither text nor bytes');
 }

@@ -80,8 +80,9 @@ const echo: Route = {
   ...FOR_CALLERS,
   name: 'echo',
   answer(ctx) {
+    // The text itself, so that what comes back is what was sent: numbers of any size, repeated names, any depth.
     const sent = readJson(ctx);
-    sendJson(ctx, { consumer: callerOf(ctx).consumer, echo: sent });
+    sendText(ctx, `{"consumer":${JSON.stringify(callerOf(ctx).consumer)},"echo":${sent}}`);
   },
 };
 
@@ -98,15 +99,22 @@ function answerReadiness(ctx: Context, checks: Readonly<Record<string, string | 
 }
 
 function sendJson(ctx: Context, value: unknown): void {
+  sendText(ctx, JSON.stringify(value));
+}
+
+function sendText(ctx: Context, json: string): void {
   ctx.set('Content-Type', 'application/json; charset=utf-8');
-  ctx.body = JSON.stringify(value);
+  ctx.body = json;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function readJson(ctx: Context): unknown {
+/** The body's text, which is JSON. */
+function readJson(ctx: Context): string {
   try {
-    return JSON.parse(utf8.decode(ctx.state.body));
+    const text = utf8.decode(ctx.state.body);
+    JSON.parse(text);
+    return text;
   } catch (error) {
     throw new CountersignError('json-malformed', `The body is not JSON: ${(error as Error).message}.`);
   }

@@ -51,11 +51,19 @@ async function forward(ctx: Context, route: UpstreamRoute, upstreams: Upstreams)
     });
     ctx.status = answer.status;
     for (const [name, value] of fieldsForCaller(route, answer.headers)) ctx.append(name, value);
-    // After its fields: Koa gives a body a type where it has none.
-    if (answer.body.length > 0) ctx.body = answer.body;
+    setBody(ctx, answer.body);
   } finally {
     ctx.res.off('close', abort);
   }
+}
+
+/** After the fields, since Koa gives a body a type where it has none; bytes that aren't there need none. */
+function setBody(ctx: Context, body: Buffer): void {
+  // Content-Length speaks of the GET that wasn't asked.
+  if (ctx.method === 'HEAD') return;
+  const isTyped = body.length > 0 || ctx.res.hasHeader('Content-Type');
+  ctx.body = body;
+  if (!isTyped) ctx.remove('Content-Type');
 }
 
 /** A new trace (W3C Trace Context, section 3.2): the caller's own isn't believed. */

@@ -1,5 +1,5 @@
 /** A blob opens for its own purpose, record and key version alone, and not with one bit changed. */
-import { randomBytes } from 'node:crypto';
+import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeyVault } from '../../src/consumers/key-vault.ts';
@@ -76,6 +76,20 @@ describe('the key vault', () => {
       );
     }
     expect(() => vault.open('key', 'demo.1', Buffer.concat([blob, Buffer.alloc(1)]))).toThrow(unopened);
+  });
+
+  it('keeps to its layout on disk, which what was sealed long ago relies on', () => {
+    const open = (key: Uint8Array, purpose: string, record: string, blob: Buffer): Buffer => {
+      const version = blob.readUInt32BE(0);
+      const info = `countersign ${purpose} ${record}`;
+      const derived = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), info, 32));
+      const decipher = createDecipheriv('aes-256-gcm', derived, blob.subarray(4, 16));
+      decipher.setAAD(Buffer.from(`["${purpose}","${record}",${version}]`));
+      decipher.setAuthTag(blob.subarray(-16));
+      return Buffer.concat([decipher.update(blob.subarray(16, -16)), decipher.final()]);
+    };
+    const dataKey = open(master, 'data-key', '1', first.wrapped);
+    expect(open(dataKey, 'key', 'demo.1', vault.seal('key', 'demo.1', secret))).toEqual(secret);
   });
 
   it('names the record in its failure, never the secret', () => {

@@ -69,9 +69,20 @@ async function flood(prefix: string): Promise<void> {
   }
 }
 
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
 /** Straight to the pipe: what is written has left this process, whatever happens to it next. */
 function report(line: string): void {
-  writeSync(1, `${line}\n`);
+  let rest = Buffer.from(`${line}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      // The pipe is full: the parent reads more slowly than this process claims.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
 }
 
 process.on('message', (order: Order) => {

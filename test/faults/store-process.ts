@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { Nonce, NonceVerdict } from '../../src/replay/nonces.ts';
@@ -34,11 +33,12 @@ export interface Reply {
 
 export class StoreProcess {
   readonly process: ChildProcess;
-  /** What the child has told on its standard output, line by line. */
+  /** What the child has told on its standard output, line by line; a line that a kill cut off is none. */
   readonly lines: string[] = [];
   private readonly waiting = new Map<number, (reply: Reply) => void>();
   private readonly onLine = new Set<() => void>();
   private readonly closed: Promise<unknown>;
+  private unfinished = '';
   private orders = 0;
 
   private constructor(limit: string | undefined) {
@@ -55,8 +55,10 @@ export class StoreProcess {
     this.closed = once(this.process, 'close');
     this.process.on('message', (reply: Reply) => this.waiting.get(reply.id)?.(reply));
     const output = this.process.stdout as NonNullable<ChildProcess['stdout']>;
-    createInterface(output).on('line', (line) => {
-      this.lines.push(line);
+    output.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (this.unfinished + chunk).split('\n');
+      this.unfinished = lines.pop() as string;
+      this.lines.push(...lines);
       for (const look of this.onLine) look();
     });
   }
@@ -65,17 +67,25 @@ export class StoreProcess {
   static async start(limit?: string): Promise<StoreProcess> {
     const child = new StoreProcess(limit);
     onTestFinished(() => child.kill());
-    await new Promise<Reply>((resolve) => child.waiting.set(0, resolve));
+    await child.whileAlive(new Promise<Reply>((resolve) => child.waiting.set(0, resolve)));
     return child;
+  }
+
+  /** Fails where the child ends by itself, instead of waiting for ever. */
+  private whileAlive<T>(promise: Promise<T>): Promise<T> {
+    const ended = this.closed.then(() => Promise.reject(new Error('The process ended too early.')));
+    return Promise.race([promise, ended]);
   }
 
   /** What the child answers, be it a failure. */
   ask(request: Request): Promise<Reply> {
     const id = ++this.orders;
-    return new Promise((resolve) => {
-      this.waiting.set(id, resolve);
-      this.process.send({ id, ...request });
-    });
+    return this.whileAlive(
+      new Promise((resolve) => {
+        this.waiting.set(id, resolve);
+        this.process.send({ id, ...request });
+      }),
+    );
   }
 
   /** Rejects where the child answers with a failure. */
@@ -91,7 +101,7 @@ export class StoreProcess {
 
   /** Waits until the child has told this many lines. */
   told(count: number): Promise<void> {
-    return new Promise((resolve) => {
+    const enough = new Promise<void>((resolve) => {
       const look = (): void => {
         if (this.lines.length < count) return;
         this.onLine.delete(look);
@@ -100,6 +110,7 @@ export class StoreProcess {
       this.onLine.add(look);
       look();
     });
+    return this.whileAlive(enough);
   }
 
   /** SIGKILL; resolves when the process is gone and all that it told was read. */

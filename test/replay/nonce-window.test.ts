@@ -104,6 +104,29 @@ describe('the nonce window', () => {
     }
   });
 
+  it('keeps the others of a crowded table, whose chains cross each other and its end', () => {
+    const word = fc.nat({ max: 2 ** 32 - 1 });
+    // As many as a table of 64 slots takes before it grows.
+    const crowd = fc.uniqueArray(fc.record({ a: word, b: word }), {
+      minLength: 48,
+      maxLength: 48,
+      selector: ({ a, b }) => `${a} ${b}`,
+    });
+    fc.assert(
+      fc.property(crowd, (homes) => {
+        const window = new NonceWindow();
+        const entries = homes.map((home) => entry({ ...home, c: 0, d: 0, expires: 1000 }));
+        for (const each of entries) window.add(each);
+        entries.forEach((gone, i) => {
+          window.delete(gone);
+          for (const each of entries.slice(i + 1)) expect(window.add(each)).toBe(false);
+        });
+        expect(window.size).toBe(0);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it('does nothing where what is taken back was never there', () => {
     const window = new NonceWindow();
     window.add(entry({ a: 1, b: 1, c: 1, d: 1, expires: 100 }));

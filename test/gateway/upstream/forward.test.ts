@@ -203,6 +203,10 @@ describe('an answer is upstream-invalid', () => {
     ['has a header section beyond measure', `${head}X: ${'x'.repeat(20_000)}\r\n\r\n`],
     ['switches protocols', 'HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
     ['continues what did not wait', `HTTP/1.1 100 Continue\r\n\r\n${OK}`],
+    [
+      'continues after an interim answer',
+      `HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n${OK}`,
+    ],
     ['has a status of its own', 'HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n'],
     ['announces too large a body', `${head}Content-Length: 1001\r\n\r\n${'x'.repeat(1001)}`],
     ['grows too large', `${head}Transfer-Encoding: chunked\r\n\r\n3e9\r\n${'x'.repeat(1001)}\r\n0\r\n\r\n`],

@@ -59,24 +59,27 @@ describe('a database that may not grow', () => {
     await group.run('add', (tx) => tx.consumers.add(shop));
   });
 
-  it('fails work that has swallowed the failure: nothing of it stays', async () => {
-    const { group, database } = makeGroup();
-    database.pragma(`max_page_count = ${database.pragma('page_count', { simple: true })}`);
-    const roles = ['x'.repeat(100_000)];
-    const swallowed = group.run('swallow', async ({ consumers }) => {
-      await consumers.add({ name: 'small', roles: [], createdAt: 1 });
-      try {
-        await consumers.add({ name: 'large', roles, createdAt: 1 });
-      } catch {
-        // As careless work would.
-      }
-      await consumers.add({ name: 'after', roles: [], createdAt: 1 });
-    });
-    // The failure that came first, not what it led to.
-    await expect(swallowed).rejects.toMatchObject({ ...unavailable, cause: { code: 'SQLITE_FULL' } });
-    expect(database.prepare('SELECT count(*) FROM consumers').pluck().get()).toBe(0);
-    expect(await group.claim(nonce())).toBe('claimed');
-  });
+  it.each(['goes on', 'ends'])(
+    'fails work that has caught the failure and %s: nothing of it stays',
+    async (how) => {
+      const { group, database } = makeGroup();
+      database.pragma(`max_page_count = ${database.pragma('page_count', { simple: true })}`);
+      const roles = ['x'.repeat(100_000)];
+      const swallowed = group.run('swallow', async ({ consumers }) => {
+        await consumers.add({ name: 'small', roles: [], createdAt: 1 });
+        try {
+          await consumers.add({ name: 'large', roles, createdAt: 1 });
+        } catch {
+          // As careless work would.
+        }
+        if (how === 'goes on') await consumers.add({ name: 'after', roles: [], createdAt: 1 });
+      });
+      // The failure that came first, not what it led to.
+      await expect(swallowed).rejects.toMatchObject({ ...unavailable, cause: { code: 'SQLITE_FULL' } });
+      expect(database.prepare('SELECT count(*) FROM consumers').pluck().get()).toBe(0);
+      expect(await group.claim(nonce())).toBe('claimed');
+    },
+  );
 });
 
 describe.skipIf(process.platform === 'win32')('a process that may write no larger files', () => {

@@ -187,6 +187,11 @@ describe('a clock that is wrong', () => {
     expect(peer.calls[1]?.request.parameters.created).toBeGreaterThanOrEqual(before);
   });
 
+  it('leaves a call its retries', async () => {
+    const peer = await startPeer(first(1, 'lost'), { now: () => gatewayTime });
+    expect((await clientOf(peer, { ...ahead(600), retries: 1 })('/orders')).status).toBe(200);
+  });
+
   it('is not learned from another refusal', async () => {
     const peer = await startPeer(first(1, refusal('role-missing', 403, { 'server-time': 5 })));
     const client = clientOf(peer);

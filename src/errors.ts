@@ -46,6 +46,7 @@ export type LocalCode =
   | 'response-unsigned'
   | 'connection-lost'
   | 'timeout'
+  | 'cassette-invalid'
   | 'consumer-unknown'
   | 'consumer-exists'
   | 'consumer-invalid'

@@ -70,7 +70,11 @@ export function pipeline(parts: AppParts): readonly Stage[] {
 export function createApp(parts: AppParts): Koa<CallState> {
   const app = new Koa<CallState>();
   for (const stage of pipeline(parts)) app.use(stage);
-  // What gets here escaped every stage: a defect of ours, or a connection that broke while it was answered.
-  app.on('error', (error) => parts.logger.error({ err: error }, 'a call ended outside the pipeline'));
+  // What gets here escaped every stage. Koa marks a connection that broke while it was answered, which any caller
+  // can bring about; the rest is a defect of ours.
+  app.on('error', (error) => {
+    if (error.headerSent) parts.logger.debug({ reason: error.code }, 'a caller went away');
+    else parts.logger.error({ err: error }, 'a call ended outside the pipeline');
+  });
   return app;
 }

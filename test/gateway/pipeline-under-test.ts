@@ -1,0 +1,62 @@
+/**
+ * The pipeline over a started gateway's store, with parts of the test's own choice: its routes, its limits.
+ * @module
+ */
+import { KeyDirectory } from '../../src/consumers/key-directory.ts';
+import { type AppParts, createApp } from '../../src/gateway/app.ts';
+import type { Route } from '../../src/gateway/call.ts';
+import { Listener } from '../../src/gateway/listener.ts';
+import { Metrics } from '../../src/gateway/metrics.ts';
+import { Peers } from '../../src/gateway/peer.ts';
+import { Routes } from '../../src/gateway/routes/routes.ts';
+import { FailureBuckets } from '../../src/limits/failure-bucket.ts';
+import type { TestGateway } from '../../src/testing.ts';
+import { type CapturedLog, capturedLog } from './captured-log.ts';
+import type { Target } from './wire.ts';
+
+export interface PipelineUnderTest extends Target {
+  readonly log: CapturedLog;
+  close(): Promise<void>;
+}
+
+/** A route that asks for a signature and answers a GET as it is told. */
+export const signedRoute = (answer: Route['answer'], more: Partial<Route> = {}): Route => ({
+  name: 'under-test',
+  credential: 'signature',
+  role: 'any',
+  idempotency: 'none',
+  conditions: false,
+  encodedSlash: false,
+  answer,
+  ...more,
+});
+
+/** Listens on a free loopback port. @param own routes by path and method. */
+export async function startPipeline(
+  { store, clock }: TestGateway,
+  own: Readonly<Record<string, Readonly<Record<string, Route>>>>,
+  parts: Partial<AppParts> = {},
+): Promise<PipelineUnderTest> {
+  const log = capturedLog();
+  const routes = new Routes(own, new Set(), () => undefined);
+  let authority = '';
+  const app = createApp({
+    clock,
+    logger: log.logger,
+    metrics: new Metrics(() => 0),
+    keys: new KeyDirectory(store.consumers, store.vault),
+    nonces: store.nonces,
+    buckets: new FailureBuckets({ burst: 200, perSecond: 20 }, clock),
+    peers: new Peers([]),
+    origins: () => [{ scheme: 'http', authority }],
+    routes: () => routes,
+    life: { maxLife: 300, skew: 30 },
+    mostBody: 1000,
+    mostInFlight: 100,
+    ...parts,
+  });
+  const listener = new Listener(app.callback());
+  const port = await listener.listen({ host: '127.0.0.1', port: 0 });
+  authority = `127.0.0.1:${port}`;
+  return { port, clock, log, close: () => listener.close() };
+}

@@ -9,13 +9,14 @@ import { MISUSED, REFUSED, reportError } from './command.ts';
 import { config } from './config.ts';
 import { consumer } from './consumer.ts';
 import { doctor } from './doctor.ts';
+import { explain } from './explain.ts';
 import { key } from './key.ts';
 import { serve } from './serve.ts';
 
 const program = new Command('countersign')
   .description('A gateway for calls between services: signed requests in, countersigned responses out.')
   .showHelpAfterError('(--help tells more)');
-for (const each of [serve, consumer, key, call, config, doctor]) program.addCommand(each());
+for (const each of [serve, consumer, key, call, explain, config, doctor]) program.addCommand(each());
 
 /** Commander exits with 1 where it is misused; ours is 2. */
 function throwInstead(command: Command): void {

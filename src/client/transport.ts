@@ -38,6 +38,10 @@ export interface SendOptions {
   readonly signal: AbortSignal;
   /** Bytes. */
   readonly maxResponseBody: number;
+  /** Header lines to send as they stand, in place of the message's own: a recorded request has all of its own. */
+  readonly lines?: SentRequest['lines'];
+  /** Where to connect, where that isn't the message's authority. Host stays as it is. */
+  readonly to?: URL;
 }
 
 export interface Transport {
@@ -67,22 +71,24 @@ export function createTransport(tls: TlsOptions = {}): Transport {
   const https = new HttpsAgent({ ...tls, keepAlive: true, timeout: IDLE });
   return {
     async send(message, body, options) {
-      const sent = asSent(message, body);
-      const isTls = message.scheme === 'https';
-      const { hostname, port } = new URL(`${message.scheme}://${message.authority}`);
+      const { method, target } = message;
+      const sent = options.lines ? { method, target, lines: options.lines, body } : asSent(message, body);
+      const to = options.to ?? new URL(`${message.scheme}://${message.authority}`);
+      const { hostname, port } = to;
+      const isTls = to.protocol === 'https:';
       const request = (isTls ? overHttps : overHttp)({
         agent: isTls ? https : http,
         host: hostname.replace(/^\[|\]$/g, ''),
         ...(port && { port }),
-        method: message.method,
-        path: message.target,
+        method,
+        path: target,
         // A flat list, which Node writes as it stands.
         headers: sent.lines.flat(),
         setHost: false,
         maxHeaderSize: MOST_RESPONSE_HEAD,
         insecureHTTPParser: false,
       });
-      const received = await readAnswer(request, sent, message.authority, options);
+      const received = await readAnswer(request, sent, to.host, options);
       return { sent, received };
     },
     close() {

@@ -124,7 +124,12 @@ async function prepare(
 /** What is typed after the authority is the target, as it stands: no URL parser rewrites it on the way. */
 function split(url: string, base: () => string): { origin: string; target: string } {
   const whole = /^(https?:\/\/[^/?#]+)([^#]*)/i.exec(url);
-  const origin = whole?.[1] ?? new URL(base()).origin;
+  const origin = whole?.[1] ?? base();
+  if (!URL.canParse(origin))
+    throw new CountersignError(
+      'request-invalid',
+      `${origin} is not a URL; write http://host/path, or a path alone.`,
+    );
   const rest = (whole ? (whole[2] ?? '') : (url.split('#')[0] ?? '')).replace(/^([^?]*)\?$/, '$1');
   return { origin, target: rest.startsWith('/') ? rest : `/${rest}` };
 }
@@ -199,12 +204,19 @@ function messageText(first: string, lines: readonly (readonly [string, string])[
 
 /** Runs as it stands within the minute for which its signature holds; the secret isn't in it. */
 function curlCommand({ message, body }: PreparedRequest): string {
+  const content = body.toString();
+  if (!Buffer.from(content).equals(body) || content.includes('\0')) {
+    throw new CountersignError('request-invalid', 'The body is not text, so it has no place in a command.');
+  }
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-  const fields = [...message.fields.entries()].map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`);
+  const fields = [...message.fields.entries()].map(
+    ([name, value]) => `-H ${quote(value === '' ? `${name};` : `${name}: ${value}`)}`,
+  );
   const parts = [
-    `curl --path-as-is -X ${message.method}`,
+    // With -X HEAD curl would wait for a body.
+    `curl --path-as-is --globoff ${message.method === 'HEAD' ? '--head' : `-X ${message.method}`}`,
     ...fields,
-    ...(body.length > 0 ? [`--data-binary ${quote(body.toString())}`] : []),
+    ...(body.length > 0 ? [`--data-raw ${quote(content)}`] : []),
     quote(`${message.scheme}://${message.authority}${message.target}`),
   ];
   return parts.join(' \\\n  ');

@@ -4,7 +4,6 @@
  */
 import type { Command } from 'commander';
 import { systemClock } from '../clock.ts';
-import { createLogger, startGateway } from '../main.ts';
 import { type CommonOptions, command, configOf, REFUSED } from './command.ts';
 
 /** Within these milliseconds a second signal is the first one: npm passes on what a terminal sends to both of us. */
@@ -13,6 +12,8 @@ const SAME_REQUEST_MS = 500;
 export function serve(): Command {
   return command('serve', 'run the gateway').action(async (options: CommonOptions) => {
     const config = configOf(options);
+    // Here alone, since it takes longer to load than most commands run.
+    const { createLogger, startGateway } = await import('../main.ts');
     const { logger, flush } = createLogger(config.logLevel);
     const gateway = await startGateway(config, { clock: systemClock, logger });
     let askedAt: number | undefined;

@@ -232,7 +232,7 @@ function valueIn(id: string, answer: Answer, request: RawRequest): string {
   const [method = '', target = ''] = request.line.split(' ');
   const fields = Fields.fromEntries(request.headers);
   const [path = ''] = target.split('?');
-  const derived: Record<string, () => string | null | undefined> = {
+  const derived: Record<string, () => string | undefined> = {
     '@method': () => method,
     '@target-uri': () => `http://${fields.get('host')}${target}`,
     '@authority': () => fields.get('host'),
@@ -240,7 +240,7 @@ function valueIn(id: string, answer: Answer, request: RawRequest): string {
     '@request-target': () => target,
     '@path': () => path,
     '@query': () => target.slice(path.length) || '?',
-    '@query-param': () => new URLSearchParams(target.slice(path.length)).get(query),
+    '@query-param': () => encodeURIComponent(new URLSearchParams(target.slice(path.length)).get(query) ?? ''),
   };
   if (bytes)
     return fields

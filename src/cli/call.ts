@@ -9,6 +9,7 @@ import {
   draftRequest,
   type Exchange,
   exchange,
+  guardPlainHttp,
   type PreparedRequest,
   prepareRequest,
   readCredentialsFile,
@@ -73,6 +74,7 @@ async function run(
   options: CallOptions,
 ): Promise<void> {
   const prepared = await prepare(method, url, body, options);
+  guardPlainHttp(prepared.message.scheme, prepared.message.authority, false);
   if (options.printCurl) return print(curlCommand(prepared));
   const transport = createTransport();
   try {

@@ -23,7 +23,8 @@ const FORWARDING = [
   'x-real-ip',
   'via',
 ];
-const MAPPED = '::ffff:';
+/** An IPv4 address as a socket for both families, or a proxy, writes it. */
+const MAPPED = /^::ffff:(?=[\d.]+$)/i;
 
 export class Peers {
   private readonly trusted = new BlockList();
@@ -75,7 +76,7 @@ export class Peers {
 }
 
 function plainAddress(address: string): string {
-  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address;
+  return address.startsWith('::') ? address.replace(MAPPED, '') : address;
 }
 
 function isLoopback(address: string): boolean {

@@ -2,7 +2,7 @@
  * The file `countersign.db`: opening it, its settings and its schema. The only place that imports better-sqlite3.
  * @module
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { CountersignError } from '../../errors.ts';
@@ -13,6 +13,8 @@ export type Statement = Sqlite.Statement;
 
 /** How long a lock held by another process is waited for: the wait stalls the event loop, so it is short. */
 const LOCK_WAIT_MS = 250;
+/** Bytes of a database that is inspected in memory. */
+const MOST_COPIED = 1024 * 1024 * 1024;
 
 /** The same at a start, where another start may be making the schema. */
 const START_WAIT_MS = 5000;
@@ -139,7 +141,7 @@ export interface Inspection {
 
 /** Looks at a database without changing anything. */
 export function inspectDatabase(folder: string): Inspection {
-  const database = new Sqlite(databaseFile(folder), { readonly: true, timeout: LOCK_WAIT_MS });
+  const database = openUnchanged(databaseFile(folder));
   try {
     const found = database.prepare('PRAGMA quick_check').pluck().all() as string[];
     const horizon = database.prepare("SELECT value FROM meta WHERE name = 'nonce-horizon'").pluck().get();
@@ -152,4 +154,20 @@ export function inspectDatabase(folder: string): Inspection {
   } finally {
     database.close();
   }
+}
+
+/**
+ * A reader of a file in WAL mode leaves a journal behind, which it may not remove. So where nobody has the database
+ * open, a copy in memory is read.
+ */
+function openUnchanged(file: string): Database {
+  const journal = `${file}-wal`;
+  if (!existsSync(journal) && statSync(file).size <= MOST_COPIED) {
+    const copy = readFileSync(file);
+    // Out of WAL mode, which is for files alone (SQLite's file format, section 1.3.3).
+    if (copy.length > 20) copy.fill(1, 18, 20);
+    // A gateway that has just started may have written while the file was read.
+    if (!existsSync(journal)) return new Sqlite(copy);
+  }
+  return new Sqlite(file, { readonly: true, timeout: LOCK_WAIT_MS });
 }

@@ -22,6 +22,7 @@ export interface Target {
 export interface Draft {
   readonly method?: string;
   readonly target?: string;
+  /** One character a byte, as everything here. */
   readonly body?: string;
   readonly headers?: readonly (readonly [string, string])[];
   readonly host?: string;
@@ -44,8 +45,8 @@ export function sign(gateway: Target, key: Key, draft: Draft = {}): RawRequest {
   const body = draft.body ?? (method === 'POST' ? '{"hello":"world"}' : '');
   const headers: [string, string][] = [['Host', host]];
   if (body !== '') {
-    headers.push(['Content-Type', 'application/json'], ['Content-Length', String(Buffer.byteLength(body))]);
-    headers.push(['Content-Digest', contentDigest(body)]);
+    headers.push(['Content-Type', 'application/json'], ['Content-Length', String(body.length)]);
+    headers.push(['Content-Digest', contentDigest(Buffer.from(body, 'latin1'))]);
   }
   for (const [name, value] of draft.headers ?? []) headers.push([name, value]);
   const now = Math.floor(gateway.clock.now() / 1000);

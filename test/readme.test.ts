@@ -43,6 +43,7 @@ describe('the README', () => {
       ([, name]) => name,
     );
     expect(stages).toEqual([
+      'drainBody',
       'logRequest',
       'signResponse',
       'renderProblem',

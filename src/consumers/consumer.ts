@@ -8,10 +8,14 @@ import { isRole } from '../security/roles.ts';
 
 /** Times are whole seconds since the epoch. */
 export interface Consumer {
+  /** Random, and what log and audit know it by, also after it was removed. */
+  readonly id: string;
   readonly name: string;
   readonly roles: readonly string[];
   readonly createdAt: number;
   readonly disabledAt?: number;
+  /** Counts changes: the entity tag of the management API. */
+  readonly version: number;
 }
 
 export interface ConsumerKey {
@@ -23,25 +27,77 @@ export interface ConsumerKey {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly revokedAt?: number;
+  /** For people: which of the consumer's services holds it. */
+  readonly label?: string;
+  /** The roles that it grants of those that the consumer has; all of them where undefined. */
+  readonly roleSubset?: readonly string[];
+  /** Addresses and CIDRs that it may be used from; any where undefined. */
+  readonly allow?: readonly string[];
+  /** When an operator last issued a key of this line. A consumer may rotate by itself for a year from then. */
+  readonly vouchedAt: number;
+  /** The key that took its place. */
+  readonly successor?: string;
 }
 
-/** Reads of what is committed. */
+/** Written in batches, so it may lag behind by some seconds. */
+export interface KeyUsage {
+  readonly lastUsed: number;
+  readonly calls: number;
+}
+
+/** A role that a consumer asked for. */
+export interface RoleGrant {
+  readonly id: string;
+  readonly consumer: string;
+  readonly role: string;
+  readonly status: 'requested' | 'granted' | 'denied';
+  readonly requestedAt: number;
+  readonly decidedAt?: number;
+}
+
+/** A page of a list, by name: what comes after `after`, at most `limit`. */
+export interface Page {
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** Reads: of what is committed, or inside a unit of work of what stands there. */
 export interface ConsumerReader {
   findKey(keyid: string): { readonly consumer: Consumer; readonly key: ConsumerKey } | undefined;
   find(name: string): Consumer | undefined;
-  list(): Consumer[];
+  /** In the order of names. */
+  list(page?: Page): Consumer[];
   keysOf(name: string): ConsumerKey[];
+  usageOf(keyid: string): KeyUsage | undefined;
+  findGrant(id: string): RoleGrant | undefined;
+  /** In the order of ids; of one consumer, or of all. */
+  grants(filter?: { readonly consumer?: string; readonly status?: RoleGrant['status'] }): RoleGrant[];
 }
 
 /** Changes, inside a unit of work. Each is told to every process on the store before its next verdict. */
 export interface ConsumerChanges {
-  /** `consumer-exists` where the name is taken. */
-  add(consumer: Consumer): void | Promise<void>;
-  addKey(key: ConsumerKey): void | Promise<void>;
+  /** Gives it a random id; `consumer-exists` where the name is taken. */
+  add(consumer: Omit<Consumer, 'id' | 'version'>): void | Promise<void>;
+  /** `consumer-unknown` where there is none. `null` enables it again. */
+  update(
+    name: string,
+    change: { readonly roles?: readonly string[]; readonly disabledAt?: number | null },
+  ): void | Promise<void>;
+  /** Removes it with its keys and grants; `consumer-unknown` where there is none. */
+  remove(name: string): void | Promise<void>;
+  addKey(key: Omit<ConsumerKey, 'vouchedAt'> & { readonly vouchedAt?: number }): void | Promise<void>;
+  /** `key-unknown` where there is none. */
+  updateKey(
+    keyid: string,
+    change: { readonly notAfter?: number; readonly successor?: string },
+  ): void | Promise<void>;
   /** `consumer-unknown` where there is none. Disabling twice keeps the first time. */
   disable(name: string, at: number): void | Promise<void>;
   /** `key-unknown` where there is none. Revoking twice keeps the first time. */
   revokeKey(keyid: string, at: number): void | Promise<void>;
+  putGrant(grant: RoleGrant): void | Promise<void>;
+  /** Adds to what was counted. No process is told: usage decides nothing. */
+  addUsage(keyid: string, usage: KeyUsage): void | Promise<void>;
 }
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
@@ -63,6 +119,10 @@ export function checkConsumer(name: string, roles: readonly string[]): void {
   }
   if (faults.length > 0)
     throw new CountersignError('consumer-invalid', `Not a consumer: ${faults.join('; ')}.`);
+}
+
+export function generateConsumerId(): string {
+  return randomBytes(12).toString('hex');
 }
 
 /** A public identifier of a key: says whose it is, and can't be guessed into another. */

@@ -11,6 +11,8 @@ import type { KeyVault } from './key-vault.ts';
 export interface ActiveKey {
   readonly keyid: string;
   readonly consumer: string;
+  /** The consumer's pseudonymous id. */
+  readonly actor: string;
   readonly secret: KeyObject;
   readonly context: SecurityContext;
   /** Why the key is not good at this second, as a sentence; undefined where it is. */
@@ -54,6 +56,7 @@ export class KeyDirectory {
     return {
       keyid: key.keyid,
       consumer: consumer.name,
+      actor: consumer.id,
       secret: secretKey(this.vault.open('key', key.keyid, key.sealedSecret)),
       context: securityContext({
         principal: `consumer:${consumer.name}`,

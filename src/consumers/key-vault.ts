@@ -15,45 +15,59 @@ const NO_SALT = Buffer.alloc(0);
 const HEADER_BYTES = 4 + NONCE_BYTES;
 
 /** What a blob is for: a blob sealed for one purpose opens for no other. */
-export type Purpose = 'data-key' | 'key';
+export type Purpose = 'data-key' | 'audit-key' | 'key' | 'result';
 
-export interface WrappedDataKey {
+/** A random key under the master key; a new master key wraps it anew and changes nothing below it. */
+export interface WrappedKey {
   readonly version: number;
   readonly wrapped: Buffer;
+}
+
+type WrappedPurpose = 'data-key' | 'audit-key';
+
+/** A new random key, wrapped. */
+export function wrapNewKey(masterKey: Buffer, purpose: WrappedPurpose, version: number): WrappedKey {
+  return wrapKey(masterKey, purpose, version, randomBytes(KEY_BYTES));
+}
+
+export function wrapKey(
+  masterKey: Buffer,
+  purpose: WrappedPurpose,
+  version: number,
+  key: Buffer,
+): WrappedKey {
+  return { version, wrapped: seal(masterKey, version, purpose, String(version), key) };
+}
+
+/** `master-key-wrong` where the master key is another one than the keys were wrapped by. */
+export function unwrapKeys(
+  masterKey: Buffer,
+  purpose: WrappedPurpose,
+  wrapped: readonly WrappedKey[],
+): ReadonlyMap<number, Buffer> {
+  const keys = new Map<number, Buffer>();
+  for (const each of wrapped) {
+    try {
+      keys.set(each.version, unseal(masterKey, purpose, String(each.version), each.wrapped));
+    } catch (error) {
+      throw new CountersignError(
+        'master-key-wrong',
+        'The master key is not the one that this data folder was made with. Put the right one back; nothing was changed.',
+        { cause: error },
+      );
+    }
+  }
+  return keys;
 }
 
 export class KeyVault {
   private readonly dataKeys: ReadonlyMap<number, Buffer>;
   private readonly current: number;
 
-  private constructor(dataKeys: ReadonlyMap<number, Buffer>) {
+  /** @param dataKeys by version; the highest seals. */
+  constructor(dataKeys: ReadonlyMap<number, Buffer>) {
     this.dataKeys = dataKeys;
     this.current = Math.max(...dataKeys.keys());
-  }
-
-  /** A new random data key, wrapped. */
-  static wrapNewDataKey(masterKey: Buffer, version: number): WrappedDataKey {
-    return {
-      version,
-      wrapped: seal(masterKey, version, 'data-key', String(version), randomBytes(KEY_BYTES)),
-    };
-  }
-
-  /** Opens the vault; `master-key-wrong` where the master key is another one than the data keys were wrapped by. */
-  static open(masterKey: Buffer, wrapped: readonly WrappedDataKey[]): KeyVault {
-    const dataKeys = new Map<number, Buffer>();
-    for (const each of wrapped) {
-      try {
-        dataKeys.set(each.version, unseal(masterKey, 'data-key', String(each.version), each.wrapped));
-      } catch (error) {
-        throw new CountersignError(
-          'master-key-wrong',
-          'The master key is not the one that this data folder was made with. Put the right one back; nothing was changed.',
-          { cause: error },
-        );
-      }
-    }
-    return new KeyVault(dataKeys);
   }
 
   seal(purpose: Purpose, recordId: string, secret: Uint8Array): Buffer {

@@ -8,7 +8,8 @@ import type { SecurityContext } from '../security/security-context.ts';
 import type { RequestMessage } from '../signatures/components.ts';
 import type { VerifiedRequest } from '../signatures/verify-request.ts';
 
-export type IdempotencyClass = 'none' | 'upstream';
+/** See the README, "Asking again". */
+export type IdempotencyClass = 'none' | 'upstream' | 'nonce' | 'key';
 
 /** Where a call goes. A route in code that leaves one of these out stops the start with its name. */
 export interface Route {
@@ -36,11 +37,17 @@ export class CallState {
   message!: RequestMessage;
   encodedSlash = false;
   route!: Route;
+  /** What stands in the variable parts of the route's path, decoded. */
+  params: Readonly<Record<string, string>> = NO_PARAMS;
   /** Set as soon as the MAC holds: from then on every answer is signed. */
   verified: VerifiedRequest | undefined;
   /** Deserved by the message's times, and given once its nonce is claimed. */
   untimely: CountersignError | undefined;
+  /** Whether the nonce is used up. An endpoint of the class `nonce` claims it in its own unit of work. */
+  claimed = false;
   consumer: string | undefined;
+  /** The consumer's pseudonymous id, for the audit record. */
+  actor = '';
   context: SecurityContext | undefined;
   /** Whether 100 Continue was sent. */
   continued = false;
@@ -54,6 +61,7 @@ export class CallState {
 }
 
 const EMPTY = Buffer.alloc(0);
+const NO_PARAMS = {};
 
 export type Context = Koa.ParameterizedContext<CallState>;
 export type Stage = (ctx: Context, next: Koa.Next) => Promise<void>;

@@ -2,13 +2,17 @@
  * The unit of work: what commits together, or not at all. The same port for every database.
  * @module
  */
-import type { ConsumerChanges } from '../consumers/consumer.ts';
+import type { AuditTrail } from '../audit/audit.ts';
+import type { ConsumerChanges, ConsumerReader } from '../consumers/consumer.ts';
+import type { DoneRecords } from '../idempotency/records.ts';
 import type { NonceClaims } from '../replay/nonces.ts';
 
 /** Valid until the work that got it settles; used later, it throws. */
 export interface Transaction {
   readonly nonces: NonceClaims;
-  readonly consumers: ConsumerChanges;
+  readonly consumers: ConsumerReader & ConsumerChanges;
+  readonly records: DoneRecords;
+  readonly audit: AuditTrail;
 }
 
 export interface CommitGroup {

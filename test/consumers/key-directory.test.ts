@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Consumer, ConsumerKey, ConsumerReader } from '../../src/consumers/consumer.ts';
 import { type ActiveKey, KeyDirectory } from '../../src/consumers/key-directory.ts';
-import { KeyVault } from '../../src/consumers/key-vault.ts';
+import { KeyVault, unwrapKeys, wrapNewKey } from '../../src/consumers/key-vault.ts';
 
 const NOW = 1_800_000_000;
 const master = randomBytes(32);
-const vault = KeyVault.open(master, [KeyVault.wrapNewDataKey(master, 1)]);
+const vault = new KeyVault(unwrapKeys(master, 'data-key', [wrapNewKey(master, 'data-key', 1)]));
 const secret = randomBytes(64);
 
 /** A store of two maps that counts how often it is asked. */
@@ -18,9 +18,16 @@ class Shelf implements ConsumerReader {
 
   put(keyid: string, consumer: Partial<Consumer> = {}, key: Partial<ConsumerKey> = {}): void {
     const name = consumer.name ?? 'shop';
-    this.consumers.set(name, { name, roles: ['orders'], createdAt: NOW, ...consumer });
+    this.consumers.set(name, {
+      id: `id-of-${name}`,
+      name,
+      roles: ['orders'],
+      createdAt: NOW,
+      version: 1,
+      ...consumer,
+    });
     const sealedSecret = vault.seal('key', keyid, secret);
-    const dates = { createdAt: NOW, notBefore: NOW, notAfter: NOW + 100 };
+    const dates = { createdAt: NOW, notBefore: NOW, notAfter: NOW + 100, vouchedAt: NOW };
     this.keys.set(keyid, { keyid, consumer: name, sealedSecret, ...dates, ...key });
   }
 
@@ -40,6 +47,14 @@ class Shelf implements ConsumerReader {
 
   keysOf(name: string): ConsumerKey[] {
     return [...this.keys.values()].filter((key) => key.consumer === name);
+  }
+
+  usageOf(): undefined {}
+
+  findGrant(): undefined {}
+
+  grants(): [] {
+    return [];
   }
 }
 

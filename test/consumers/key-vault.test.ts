@@ -2,13 +2,13 @@
 import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KeyVault } from '../../src/consumers/key-vault.ts';
+import { KeyVault, unwrapKeys, wrapNewKey } from '../../src/consumers/key-vault.ts';
 
 const master = randomBytes(32);
-const first = KeyVault.wrapNewDataKey(master, 1);
-const second = KeyVault.wrapNewDataKey(master, 2);
-const vault = KeyVault.open(master, [first]);
-const rotated = KeyVault.open(master, [second, first]);
+const first = wrapNewKey(master, 'data-key', 1);
+const second = wrapNewKey(master, 'data-key', 2);
+const vault = new KeyVault(unwrapKeys(master, 'data-key', [first]));
+const rotated = new KeyVault(unwrapKeys(master, 'data-key', [second, first]));
 const secret = randomBytes(64);
 const unopened = expect.objectContaining({ code: 'store-failed' });
 const wrongMaster = expect.objectContaining({ code: 'master-key-wrong' });
@@ -100,27 +100,34 @@ describe('the key vault', () => {
 
 describe('opening the vault', () => {
   it('needs the master key that wrapped every data key', () => {
-    const foreign = KeyVault.wrapNewDataKey(randomBytes(32), 2);
-    expect(() => KeyVault.open(randomBytes(32), [first])).toThrow(wrongMaster);
-    expect(() => KeyVault.open(master, [first, foreign])).toThrow(wrongMaster);
+    const foreign = wrapNewKey(randomBytes(32), 'data-key', 2);
+    expect(() => new KeyVault(unwrapKeys(randomBytes(32), 'data-key', [first]))).toThrow(wrongMaster);
+    expect(() => new KeyVault(unwrapKeys(master, 'data-key', [first, foreign]))).toThrow(wrongMaster);
   });
 
   it('refuses a data key that is passed off as another version', () => {
-    expect(() => KeyVault.open(master, [{ version: 2, wrapped: first.wrapped }])).toThrow(wrongMaster);
+    expect(
+      () => new KeyVault(unwrapKeys(master, 'data-key', [{ version: 2, wrapped: first.wrapped }])),
+    ).toThrow(wrongMaster);
     const renamed = underVersion(2, first.wrapped);
-    expect(() => KeyVault.open(master, [{ version: 2, wrapped: renamed }])).toThrow(wrongMaster);
+    expect(() => new KeyVault(unwrapKeys(master, 'data-key', [{ version: 2, wrapped: renamed }]))).toThrow(
+      wrongMaster,
+    );
   });
 
   it('fails on each flipped byte of a wrapped data key', () => {
     for (let at = 0; at < first.wrapped.length; at++) {
       const wrapped = Buffer.from(first.wrapped);
       wrapped[at] = (wrapped[at] as number) ^ 0x80;
-      expect(() => KeyVault.open(master, [{ version: 1, wrapped }]), `byte ${at}`).toThrow(wrongMaster);
+      expect(
+        () => new KeyVault(unwrapKeys(master, 'data-key', [{ version: 1, wrapped }])),
+        `byte ${at}`,
+      ).toThrow(wrongMaster);
     }
   });
 
   it('gives each data key to one folder: two wraps are two keys', () => {
-    const other = KeyVault.open(master, [KeyVault.wrapNewDataKey(master, 1)]);
+    const other = new KeyVault(unwrapKeys(master, 'data-key', [wrapNewKey(master, 'data-key', 1)]));
     expect(() => other.open('key', 'demo.1', vault.seal('key', 'demo.1', secret))).toThrow(unopened);
   });
 });

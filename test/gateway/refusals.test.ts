@@ -307,7 +307,20 @@ describe('each refusal', () => {
   });
 
   it('stands in this table, or has a test of its own', () => {
-    const elsewhere = ['rate-limited', 'overloaded', 'store-unavailable', 'internal-error'];
+    const elsewhere = [
+      'rate-limited',
+      'overloaded',
+      'store-unavailable',
+      'internal-error',
+      // On the management API and its endpoints.
+      'key-forbidden',
+      'conflict',
+      'precondition-failed',
+      'validation-failed',
+      'idempotency-key-missing',
+      'idempotency-in-flight',
+      'idempotency-mismatch',
+    ];
     expect([...new Set(rows.map(({ code }) => code)), ...elsewhere].sort()).toEqual([...refusalCodes].sort());
   });
 });

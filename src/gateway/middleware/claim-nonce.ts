@@ -4,11 +4,12 @@
  * @module
  */
 import { type Clock, epochSeconds } from '../../clock.ts';
-import type { KeyDirectory } from '../../consumers/key-directory.ts';
+import type { ActiveKey, KeyDirectory } from '../../consumers/key-directory.ts';
 import { CountersignError } from '../../errors.ts';
 import type { NonceStore } from '../../replay/nonces.ts';
 import { signatureExpired } from '../../signatures/request-profile.ts';
-import type { Stage } from '../call.ts';
+import type { VerifiedRequest } from '../../signatures/verify-request.ts';
+import type { CallState, Stage } from '../call.ts';
 
 export interface ClaimNonceParts {
   readonly clock: Clock;
@@ -21,8 +22,26 @@ export function claimNonce({ clock, keys, nonces }: ClaimNonceParts): Stage {
     const { state } = ctx;
     const { verified } = state;
     if (!verified) return next();
-    const { keyid, nonce, created, expires } = verified.parameters;
+    if (state.route.idempotency !== 'nonce' || state.message.fields.has('idempotency-key')) {
+      await claim(state, verified);
+      admit(state, verified);
+      return next();
+    }
+    // The endpoint claims the nonce in its own unit of work, together with what it does. Whatever is refused before
+    // that uses it up here.
+    try {
+      admit(state, verified);
+      await next();
+    } catch (error) {
+      if (!state.claimed) await claim(state, verified);
+      throw error;
+    }
+  };
+
+  async function claim(state: CallState, { parameters }: VerifiedRequest): Promise<void> {
+    const { keyid, nonce, created, expires } = parameters;
     const verdict = await nonces.claim({ keyid, value: nonce, created, expires });
+    state.claimed = true;
     if (verdict === 'expired') {
       throw signatureExpired(
         epochSeconds(clock),
@@ -35,15 +54,21 @@ export function claimNonce({ clock, keys, nonces }: ClaimNonceParts): Stage {
         'This nonce was used before: the message was sent twice, or a refusal has used it up. Sign again with a new nonce.',
       );
     }
-    if (state.untimely) throw state.untimely;
+  }
 
-    // Looked up again: the claim has followed what other processes changed, up to its own commit.
-    const key = keys.find(keyid);
-    const inactive = key
-      ? key.inactive(epochSeconds(clock))
-      : 'The key was removed; ask an operator for another.';
-    if (!key || inactive) throw new CountersignError('key-inactive', inactive ?? '');
+  /** Looks the key up again: a claim has followed what other processes changed, up to its own commit. */
+  function admit(state: CallState, { parameters }: VerifiedRequest): void {
+    if (state.untimely) throw state.untimely;
+    const key = activeKey(keys, parameters.keyid, epochSeconds(clock));
     state.context = key.context;
-    return next();
-  };
+    state.actor = key.actor;
+  }
+}
+
+/** The key, as it stands now; `key-inactive` where it isn't good any more. */
+export function activeKey(keys: KeyDirectory, keyid: string, now: number): ActiveKey {
+  const key = keys.find(keyid);
+  const inactive = key ? key.inactive(now) : 'The key was removed; ask an operator for another.';
+  if (!key || inactive) throw new CountersignError('key-inactive', inactive ?? '');
+  return key;
 }

@@ -2,8 +2,8 @@
  * The gateway's own endpoints: for probes, for whoever watches it, and for callers who try it out.
  * @module
  */
-import { CountersignError } from '../../errors.ts';
 import { type Context, callerOf, type Route } from '../call.ts';
+import { readJsonText } from '../json-body.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnRoutes } from './routes.ts';
 
@@ -81,7 +81,7 @@ const echo: Route = {
   name: 'echo',
   answer(ctx) {
     // The text itself, so that what comes back is what was sent: numbers of any size, repeated names, any depth.
-    const sent = readJson(ctx);
+    const sent = readJsonText(ctx.state.body);
     sendText(ctx, `{"consumer":${JSON.stringify(callerOf(ctx).consumer)},"echo":${sent}}`);
   },
 };
@@ -98,24 +98,11 @@ function answerReadiness(ctx: Context, checks: Readonly<Record<string, string | 
   sendJson(ctx, { status, checks: details });
 }
 
-function sendJson(ctx: Context, value: unknown): void {
+export function sendJson(ctx: Context, value: unknown): void {
   sendText(ctx, JSON.stringify(value));
 }
 
 function sendText(ctx: Context, json: string): void {
   ctx.set('Content-Type', 'application/json; charset=utf-8');
   ctx.body = json;
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** The body's text, which is JSON. */
-function readJson(ctx: Context): string {
-  try {
-    const text = utf8.decode(ctx.state.body);
-    JSON.parse(text);
-    return text;
-  } catch (error) {
-    throw new CountersignError('json-malformed', `The body is not JSON: ${(error as Error).message}.`);
-  }
 }

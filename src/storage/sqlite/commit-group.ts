@@ -9,10 +9,14 @@
 import { CountersignError } from '../../errors.ts';
 import type { Nonce, NonceStore, NonceVerdict } from '../../replay/nonces.ts';
 import type { CommitGroup, Transaction } from '../unit-of-work.ts';
-import type { SqliteConsumerChanges } from './consumers.ts';
 import type { Database, Statement } from './database.ts';
-import type { SqliteNonces } from './nonces.ts';
-import { beforeNextTurn, isStoreFailure, type Life, transactionOf } from './transaction.ts';
+import {
+  beforeNextTurn,
+  isStoreFailure,
+  type Life,
+  type TransactionParts,
+  transactionOf,
+} from './transaction.ts';
 
 interface Claim {
   readonly nonce: Nonce;
@@ -37,10 +41,8 @@ export interface CommitObserver {
   failed(error: unknown): void;
 }
 
-export interface CommitGroupParts {
+export interface CommitGroupParts extends TransactionParts {
   readonly database: Database;
-  readonly nonces: SqliteNonces;
-  readonly consumers: SqliteConsumerChanges;
   /** Told which consumers other processes, or this one, have changed. */
   readonly onChange: (consumer: string) => void;
   readonly observer: CommitObserver;

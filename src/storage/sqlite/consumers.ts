@@ -1,16 +1,27 @@
 /**
- * Consumers and keys in SQLite.
+ * Consumers, keys and grants in SQLite.
  * @module
  */
-import type { Consumer, ConsumerChanges, ConsumerKey, ConsumerReader } from '../../consumers/consumer.ts';
+import {
+  type Consumer,
+  type ConsumerChanges,
+  type ConsumerKey,
+  type ConsumerReader,
+  generateConsumerId,
+  type KeyUsage,
+  type Page,
+  type RoleGrant,
+} from '../../consumers/consumer.ts';
 import { CountersignError } from '../../errors.ts';
 import type { Database, Statement } from './database.ts';
 
 interface ConsumerRow {
+  readonly id: string;
   readonly name: string;
   readonly roles: string;
   readonly created_at: number;
   readonly disabled_at: number | null;
+  readonly version: number;
 }
 
 interface KeyRow {
@@ -21,19 +32,42 @@ interface KeyRow {
   readonly not_before: number;
   readonly not_after: number;
   readonly revoked_at: number | null;
+  readonly label: string | null;
+  readonly role_subset: string | null;
+  readonly allow: string | null;
+  readonly vouched_at: number;
+  readonly successor: string | null;
+}
+
+interface GrantRow {
+  readonly id: string;
+  readonly consumer: string;
+  readonly role: string;
+  readonly status: RoleGrant['status'];
+  readonly requested_at: number;
+  readonly decided_at: number | null;
 }
 
 export class SqliteConsumerReader implements ConsumerReader {
   private readonly selectKey: Statement;
   private readonly selectConsumer: Statement;
-  private readonly selectAll: Statement;
+  private readonly selectPage: Statement;
   private readonly selectKeys: Statement;
+  private readonly selectUsage: Statement;
+  private readonly selectGrant: Statement;
+  private readonly selectGrants: Statement;
 
   constructor(database: Database) {
     this.selectKey = database.prepare('SELECT * FROM keys WHERE keyid = ?');
     this.selectConsumer = database.prepare('SELECT * FROM consumers WHERE name = ?');
-    this.selectAll = database.prepare('SELECT * FROM consumers ORDER BY name');
+    this.selectPage = database.prepare('SELECT * FROM consumers WHERE name > ? ORDER BY name LIMIT ?');
     this.selectKeys = database.prepare('SELECT * FROM keys WHERE consumer = ? ORDER BY created_at, keyid');
+    this.selectUsage = database.prepare('SELECT last_used, calls FROM key_usage WHERE keyid = ?');
+    this.selectGrant = database.prepare('SELECT * FROM grants WHERE id = ?');
+    this.selectGrants = database.prepare(
+      `SELECT * FROM grants WHERE (@consumer IS NULL OR consumer = @consumer)
+       AND (@status IS NULL OR status = @status) ORDER BY id`,
+    );
   }
 
   findKey(keyid: string): { consumer: Consumer; key: ConsumerKey } | undefined {
@@ -50,87 +84,184 @@ export class SqliteConsumerReader implements ConsumerReader {
     return row && readConsumer(row);
   }
 
-  list(): Consumer[] {
-    return (this.selectAll.all() as ConsumerRow[]).map(readConsumer);
+  list({ after = '', limit }: Page = { limit: -1 }): Consumer[] {
+    return (this.selectPage.all(after, limit) as ConsumerRow[]).map(readConsumer);
   }
 
   keysOf(name: string): ConsumerKey[] {
     return (this.selectKeys.all(name) as KeyRow[]).map(readKey);
   }
+
+  usageOf(keyid: string): KeyUsage | undefined {
+    const row = this.selectUsage.get(keyid) as { last_used: number; calls: number } | undefined;
+    return row && { lastUsed: row.last_used, calls: row.calls };
+  }
+
+  findGrant(id: string): RoleGrant | undefined {
+    const row = this.selectGrant.get(id) as GrantRow | undefined;
+    return row && readGrant(row);
+  }
+
+  grants({ consumer, status }: { consumer?: string; status?: RoleGrant['status'] } = {}): RoleGrant[] {
+    const rows = this.selectGrants.all({ consumer: consumer ?? null, status: status ?? null });
+    return (rows as GrantRow[]).map(readGrant);
+  }
 }
 
 function readConsumer(row: ConsumerRow): Consumer {
-  const { name, disabled_at: disabledAt } = row;
-  const consumer = { name, roles: JSON.parse(row.roles) as string[], createdAt: row.created_at };
-  return disabledAt === null ? consumer : { ...consumer, disabledAt };
+  const { id, name, version, disabled_at: disabledAt } = row;
+  const roles = JSON.parse(row.roles) as string[];
+  return { id, name, roles, createdAt: row.created_at, version, ...(disabledAt !== null && { disabledAt }) };
 }
 
 function readKey(row: KeyRow): ConsumerKey {
-  const { keyid, consumer, revoked_at: revokedAt } = row;
-  const key = {
+  const { keyid, consumer, label, allow, successor, revoked_at: revokedAt, role_subset: roleSubset } = row;
+  return {
     keyid,
     consumer,
     sealedSecret: row.sealed_secret,
     createdAt: row.created_at,
     notBefore: row.not_before,
     notAfter: row.not_after,
+    vouchedAt: row.vouched_at,
+    ...(revokedAt !== null && { revokedAt }),
+    ...(label !== null && { label }),
+    ...(roleSubset !== null && { roleSubset: JSON.parse(roleSubset) as string[] }),
+    ...(allow !== null && { allow: JSON.parse(allow) as string[] }),
+    ...(successor !== null && { successor }),
   };
-  return revokedAt === null ? key : { ...key, revokedAt };
 }
 
-export class SqliteConsumerChanges implements ConsumerChanges {
+function readGrant({ requested_at: requestedAt, decided_at: decidedAt, ...grant }: GrantRow): RoleGrant {
+  return { ...grant, requestedAt, ...(decidedAt !== null && { decidedAt }) };
+}
+
+/** Reads and changes through the connection that holds the transaction. */
+export class SqliteConsumers extends SqliteConsumerReader implements ConsumerChanges {
   private readonly insertConsumer: Statement;
+  private readonly updateConsumer: Statement;
+  private readonly deleteKeys: Statement;
+  private readonly deleteConsumer: Statement;
   private readonly insertKey: Statement;
+  private readonly updateEnd: Statement;
   private readonly updateDisabled: Statement;
   private readonly updateRevoked: Statement;
+  private readonly upsertGrant: Statement;
+  private readonly upsertUsage: Statement;
   private readonly insertChange: Statement;
 
   constructor(database: Database) {
+    super(database);
     this.insertConsumer = database.prepare(
-      'INSERT INTO consumers (name, roles, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+      'INSERT INTO consumers (id, name, roles, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING',
     );
+    this.updateConsumer = database.prepare(
+      'UPDATE consumers SET roles = ?, disabled_at = ?, version = version + 1 WHERE name = ?',
+    );
+    this.deleteKeys = database.prepare('DELETE FROM keys WHERE consumer = ?');
+    this.deleteConsumer = database.prepare('DELETE FROM consumers WHERE name = ?');
     this.insertKey = database.prepare(
-      'INSERT INTO keys (keyid, consumer, sealed_secret, created_at, not_before, not_after) VALUES (?, ?, ?, ?, ?, ?)',
+      `INSERT INTO keys (keyid, consumer, sealed_secret, created_at, not_before, not_after, label, role_subset,
+         allow, vouched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
+    this.updateEnd = database
+      .prepare(
+        `UPDATE keys SET not_after = coalesce(?, not_after), successor = coalesce(?, successor) WHERE keyid = ?
+         RETURNING consumer`,
+      )
+      .pluck();
     this.updateDisabled = database.prepare(
-      'UPDATE consumers SET disabled_at = coalesce(disabled_at, ?) WHERE name = ?',
+      'UPDATE consumers SET disabled_at = coalesce(disabled_at, ?), version = version + 1 WHERE name = ?',
     );
     this.updateRevoked = database
       .prepare('UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE keyid = ? RETURNING consumer')
       .pluck();
+    this.upsertGrant = database.prepare(
+      `INSERT INTO grants (id, consumer, role, status, requested_at, decided_at) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET status = excluded.status, decided_at = excluded.decided_at`,
+    );
+    this.upsertUsage = database.prepare(
+      `INSERT INTO key_usage (keyid, last_used, calls) VALUES (?, ?, ?)
+       ON CONFLICT (keyid) DO UPDATE SET last_used = max(last_used, excluded.last_used), calls = calls + excluded.calls`,
+    );
     this.insertChange = database.prepare('INSERT INTO changes (consumer) VALUES (?)');
   }
 
-  add({ name, roles, createdAt }: Consumer): void {
-    if (this.insertConsumer.run(name, JSON.stringify(roles), createdAt).changes === 0) {
+  add({ name, roles, createdAt, disabledAt }: Omit<Consumer, 'id' | 'version'>): void {
+    if (this.insertConsumer.run(generateConsumerId(), name, JSON.stringify(roles), createdAt).changes === 0) {
       throw new CountersignError(
         'consumer-exists',
         `There is a consumer "${name}" already; choose another name.`,
       );
     }
+    if (disabledAt !== undefined) this.updateDisabled.run(disabledAt, name);
     this.insertChange.run(name);
   }
 
-  addKey(key: ConsumerKey): void {
-    this.insertKey.run(key.keyid, key.consumer, key.sealedSecret, key.createdAt, key.notBefore, key.notAfter);
-    this.insertChange.run(key.consumer);
+  update(name: string, change: { roles?: readonly string[]; disabledAt?: number | null }): void {
+    const before = this.find(name);
+    if (!before) throw unknownConsumer(name);
+    const { roles = before.roles, disabledAt = before.disabledAt ?? null } = change;
+    this.updateConsumer.run(JSON.stringify(roles), disabledAt, name);
+    this.insertChange.run(name);
+  }
+
+  remove(name: string): void {
+    this.deleteKeys.run(name);
+    if (this.deleteConsumer.run(name).changes === 0) throw unknownConsumer(name);
+    this.insertChange.run(name);
+  }
+
+  addKey(key: Omit<ConsumerKey, 'vouchedAt'> & { vouchedAt?: number }): void {
+    const { keyid, consumer, sealedSecret, createdAt, notBefore, notAfter, label, roleSubset, allow } = key;
+    this.insertKey.run(
+      keyid,
+      consumer,
+      sealedSecret,
+      createdAt,
+      notBefore,
+      notAfter,
+      label ?? null,
+      roleSubset ? JSON.stringify(roleSubset) : null,
+      allow ? JSON.stringify(allow) : null,
+      key.vouchedAt ?? createdAt,
+    );
+    this.insertChange.run(consumer);
+  }
+
+  updateKey(keyid: string, { notAfter, successor }: { notAfter?: number; successor?: string }): void {
+    const consumer = this.updateEnd.get(notAfter ?? null, successor ?? null, keyid);
+    if (consumer === undefined) throw unknownKey(keyid);
+    this.insertChange.run(consumer);
   }
 
   disable(name: string, at: number): void {
-    if (this.updateDisabled.run(at, name).changes === 0) {
-      throw new CountersignError(
-        'consumer-unknown',
-        `There is no consumer "${name}"; see: countersign consumer list`,
-      );
-    }
+    if (this.updateDisabled.run(at, name).changes === 0) throw unknownConsumer(name);
     this.insertChange.run(name);
   }
 
   revokeKey(keyid: string, at: number): void {
     const consumer = this.updateRevoked.get(at, keyid);
-    if (consumer === undefined) {
-      throw new CountersignError('key-unknown', `There is no key "${keyid}"; see: countersign key list`);
-    }
+    if (consumer === undefined) throw unknownKey(keyid);
     this.insertChange.run(consumer);
   }
+
+  putGrant({ id, consumer, role, status, requestedAt, decidedAt }: RoleGrant): void {
+    this.upsertGrant.run(id, consumer, role, status, requestedAt, decidedAt ?? null);
+  }
+
+  addUsage(keyid: string, { lastUsed, calls }: KeyUsage): void {
+    this.upsertUsage.run(keyid, lastUsed, calls);
+  }
+}
+
+function unknownConsumer(name: string): CountersignError {
+  return new CountersignError(
+    'consumer-unknown',
+    `There is no consumer "${name}"; see: countersign consumer list`,
+  );
+}
+
+function unknownKey(keyid: string): CountersignError {
+  return new CountersignError('key-unknown', `There is no key "${keyid}"; see: countersign key list`);
 }

@@ -4,15 +4,17 @@
  */
 import { existsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AuditReader } from '../../audit/audit.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { ConsumerReader } from '../../consumers/consumer.ts';
-import { KeyVault, type WrappedDataKey } from '../../consumers/key-vault.ts';
+import { KeyVault, unwrapKeys, type WrappedKey, wrapNewKey } from '../../consumers/key-vault.ts';
 import { loadMasterKey } from '../../consumers/master-key.ts';
 import { fenceAtStart, readBootId } from '../../replay/fence.ts';
 import { forgettable, type NonceStore } from '../../replay/nonces.ts';
 import type { CommitGroup } from '../unit-of-work.ts';
+import { SqliteAudit, SqliteAuditReader } from './audit.ts';
 import { type CommitObserver, SqliteCommitGroup } from './commit-group.ts';
-import { SqliteConsumerChanges, SqliteConsumerReader } from './consumers.ts';
+import { SqliteConsumerReader, SqliteConsumers } from './consumers.ts';
 import {
   type Connections,
   type Database,
@@ -24,6 +26,7 @@ import {
 } from './database.ts';
 import { Meta } from './meta.ts';
 import { SqliteNonces } from './nonces.ts';
+import { SqliteRecords } from './records.ts';
 
 export interface StoreOptions {
   readonly folder: string;
@@ -49,6 +52,10 @@ export class SqliteStore {
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
   readonly vault: KeyVault;
+  readonly audit: AuditReader;
+  /** By version, for verifying the chain. */
+  readonly auditKeys: ReadonlyMap<number, Buffer>;
+  private readonly records: SqliteRecords;
   private readonly connections: Connections;
   private readonly window: SqliteNonces;
   private readonly meta: Meta;
@@ -56,21 +63,25 @@ export class SqliteStore {
 
   /** Opens the store; makes the folder, the master key and the database where there are none. */
   constructor(options: StoreOptions) {
-    const { folder, masterKey: given, onChange = () => {}, observer = SILENT } = options;
+    const { folder, clock, masterKey: given, onChange = () => {}, observer = SILENT } = options;
     this.options = options;
     makeFolder(folder);
     const masterKey = loadMasterKey({ folder, given, databaseExists: databaseExists(folder) });
     this.connections = openDatabase(folder, options.lockWaitMs);
     const { writer: database, reader } = this.connections;
     try {
-      this.vault = openVault(database, masterKey);
+      this.vault = new KeyVault(openKeys(database, masterKey, 'data-key'));
+      this.auditKeys = openKeys(database, masterKey, 'audit-key');
       this.meta = new Meta(database);
       this.window = new SqliteNonces(database);
       this.window.fence = this.raiseFence(database);
+      this.records = new SqliteRecords(database);
       const group = new SqliteCommitGroup({
         database,
         nonces: this.window,
-        consumers: new SqliteConsumerChanges(database),
+        consumers: new SqliteConsumers(database),
+        records: this.records,
+        audit: new SqliteAudit(database, this.auditKeys, clock),
         onChange,
         observer,
       });
@@ -79,6 +90,7 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
+      this.audit = new SqliteAuditReader(reader);
       limitLockWait(this.connections, options.lockWaitMs);
     } catch (error) {
       this.close();
@@ -110,6 +122,9 @@ export class SqliteStore {
     this.window.forget(horizon);
     let gone: number;
     do gone = await this.commitGroup.run('purge nonces', () => this.window.deleteBehind(horizon));
+    while (gone > 0);
+    const now = epochSeconds(this.options.clock);
+    do gone = await this.commitGroup.run('purge records', () => this.records.purge(now));
     while (gone > 0);
   }
 
@@ -147,14 +162,20 @@ export class SqliteStore {
   }
 }
 
-function openVault(database: Database, masterKey: Buffer): KeyVault {
+/** The keys that are wrapped by the master key; made at the very first start, and never replaced. */
+function openKeys(
+  database: Database,
+  masterKey: Buffer,
+  purpose: 'data-key' | 'audit-key',
+): ReadonlyMap<number, Buffer> {
+  const table = purpose === 'data-key' ? 'data_keys' : 'audit_keys';
   const open = database.transaction(() => {
-    const select = database.prepare('SELECT version, wrapped FROM data_keys');
+    const select = database.prepare(`SELECT version, wrapped FROM ${table}`);
     if (select.all().length === 0) {
-      const { version, wrapped } = KeyVault.wrapNewDataKey(masterKey, 1);
-      database.prepare('INSERT INTO data_keys (version, wrapped) VALUES (?, ?)').run(version, wrapped);
+      const { version, wrapped } = wrapNewKey(masterKey, purpose, 1);
+      database.prepare(`INSERT INTO ${table} (version, wrapped) VALUES (?, ?)`).run(version, wrapped);
     }
-    return KeyVault.open(masterKey, select.all() as WrappedDataKey[]);
+    return unwrapKeys(masterKey, purpose, select.all() as WrappedKey[]);
   });
   return durably(database, () => open.immediate());
 }

@@ -3,8 +3,18 @@
  * @module
  */
 import type { Transaction } from '../unit-of-work.ts';
-import type { SqliteConsumerChanges } from './consumers.ts';
+import type { SqliteAudit } from './audit.ts';
+import type { SqliteConsumers } from './consumers.ts';
 import type { SqliteNonces } from './nonces.ts';
+import type { SqliteRecords } from './records.ts';
+
+/** What a transaction is made of. */
+export interface TransactionParts {
+  readonly nonces: SqliteNonces;
+  readonly consumers: SqliteConsumers;
+  readonly records: SqliteRecords;
+  readonly audit: SqliteAudit;
+}
 
 /** Of one transaction, as the work that holds it may use it. */
 export interface Life {
@@ -18,7 +28,7 @@ export interface Life {
  */
 export function transactionOf(
   name: string,
-  { nonces, consumers }: { readonly nonces: SqliteNonces; readonly consumers: SqliteConsumerChanges },
+  { nonces, consumers, records, audit }: TransactionParts,
   life: Life,
 ): Transaction {
   const during =
@@ -37,11 +47,29 @@ export function transactionOf(
   return {
     nonces: { claim: during((nonce) => nonces.claim(nonce)) },
     consumers: {
+      findKey: during((keyid) => consumers.findKey(keyid)),
+      find: during((name) => consumers.find(name)),
+      list: during((page) => consumers.list(page)),
+      keysOf: during((name) => consumers.keysOf(name)),
+      usageOf: during((keyid) => consumers.usageOf(keyid)),
+      findGrant: during((id) => consumers.findGrant(id)),
+      grants: during((filter) => consumers.grants(filter)),
       add: during((consumer) => consumers.add(consumer)),
+      update: during((name, change) => consumers.update(name, change)),
+      remove: during((name) => consumers.remove(name)),
       addKey: during((key) => consumers.addKey(key)),
-      disable: during((consumer, at) => consumers.disable(consumer, at)),
+      updateKey: during((keyid, change) => consumers.updateKey(keyid, change)),
+      disable: during((name, at) => consumers.disable(name, at)),
       revokeKey: during((keyid, at) => consumers.revokeKey(keyid, at)),
+      putGrant: during((grant) => consumers.putGrant(grant)),
+      addUsage: during((keyid, usage) => consumers.addUsage(keyid, usage)),
     },
+    records: {
+      find: during((id) => records.find(id)),
+      put: during((id, record) => records.put(id, record)),
+      remove: during((id) => records.remove(id)),
+    },
+    audit: { append: during((event) => audit.append(event)) },
   };
 }
 

@@ -2,11 +2,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CountersignError } from '../../../src/errors.ts';
 import { type CommitObserver, SqliteCommitGroup } from '../../../src/storage/sqlite/commit-group.ts';
-import { SqliteConsumerChanges } from '../../../src/storage/sqlite/consumers.ts';
 import { type Database, openDatabase } from '../../../src/storage/sqlite/database.ts';
 import { SqliteNonces } from '../../../src/storage/sqlite/nonces.ts';
 import { nonce } from '../../contracts/store.ts';
 import { dataFolder } from '../data-folder.ts';
+import { transactionParts } from '../transaction-parts.ts';
 
 const NORMAL = 1;
 const FULL = 2;
@@ -41,10 +41,9 @@ function makeGroup(given: { onChange?: (consumer: string) => void; observer?: Co
     database.close();
   });
   const nonces = new WatchedNonces(database);
-  const consumers = new SqliteConsumerChanges(database);
   const { onChange = () => {}, observer = silent } = given;
   return {
-    group: new SqliteCommitGroup({ database, nonces, consumers, onChange, observer }),
+    group: new SqliteCommitGroup({ ...transactionParts(database), database, nonces, onChange, observer }),
     database,
     nonces,
   };

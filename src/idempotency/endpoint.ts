@@ -1,0 +1,57 @@
+/**
+ * An endpoint that may be asked again: its author says what it loads, what changes and what it answers, and the
+ * gateway makes it happen once.
+ *
+ * The order is fixed: parameters are checked, the state is loaded, the change is computed from both without side
+ * effects, the change is applied, the answer is computed without side effects. Nonce (or key), effect, result and
+ * audit row are one commit.
+ * @module
+ */
+import type { Authorized } from '../security/authorize.ts';
+
+/** What an answer consists of; stored as it is given, signed afresh each time. */
+export interface EndpointResult {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON; none where undefined. */
+  readonly body?: unknown;
+}
+
+/** Checks unknown input; throws `validation-failed` with every fault. */
+export type Schema<T> = (input: unknown) => T;
+
+/** What pure functions may know besides their input: they read no clock and draw no numbers themselves. */
+export interface Circumstances<Role extends string> {
+  readonly context: Authorized<Role>;
+  /** Epoch seconds. */
+  readonly now: number;
+}
+
+/**
+ * @typeParam Tx the unit of work
+ * @typeParam P what the caller asks for
+ * @typeParam S what is loaded
+ * @typeParam C what changes
+ */
+export interface IdempotentEndpoint<Tx, P, S, C, Role extends string> {
+  /** In the audit record: `noun.verb`. */
+  readonly name: string;
+  readonly role: Role;
+  /** `nonce`: once per signed message. `key`: once per Idempotency-Key, which outlives the signature. */
+  readonly idempotency: 'nonce' | 'key';
+  /** Answers with a secret: its result is stored only under an Idempotency-Key, and goes only over TLS or loopback. */
+  readonly issuesSecret?: boolean;
+  readonly parameters: Schema<P>;
+  loadState(tx: Tx, parameters: P, circumstances: Circumstances<Role>): S | Promise<S>;
+  /** Pure. Throws a refusal where the state doesn't allow the change. */
+  updateState(state: S, parameters: P, circumstances: Circumstances<Role>): C;
+  apply(tx: Tx, changes: C, context: Authorized<Role>): void | Promise<void>;
+  /** Pure. */
+  getResponse(changes: C, parameters: P): EndpointResult;
+  /** What the audit record says was changed, and to what; never a secret. */
+  audit(
+    changes: C,
+    parameters: P,
+  ): { readonly subject: string; readonly detail?: Readonly<Record<string, unknown>> };
+}

@@ -1,0 +1,17 @@
+/** What a SQLite transaction is made of, on a bare database, under keys that nobody keeps. */
+import { randomBytes } from 'node:crypto';
+import { SqliteAudit } from '../../src/storage/sqlite/audit.ts';
+import { SqliteConsumers } from '../../src/storage/sqlite/consumers.ts';
+import type { Database } from '../../src/storage/sqlite/database.ts';
+import { SqliteRecords } from '../../src/storage/sqlite/records.ts';
+import type { TransactionParts } from '../../src/storage/sqlite/transaction.ts';
+import { ManualClock } from './manual-clock.ts';
+
+export function transactionParts(database: Database): Omit<TransactionParts, 'nonces'> {
+  const clock = new ManualClock(1_800_000_000);
+  return {
+    consumers: new SqliteConsumers(database),
+    records: new SqliteRecords(database),
+    audit: new SqliteAudit(database, new Map([[1, randomBytes(32)]]), clock),
+  };
+}

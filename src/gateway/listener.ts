@@ -44,7 +44,7 @@ export class Listener {
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
   private readonly unparsed: Unparsed;
-  private stopping = false;
+  private stopped: Promise<void> | undefined;
 
   constructor(handle: Handler, unparsed: Unparsed = () => {}) {
     this.unparsed = unparsed;
@@ -60,7 +60,7 @@ export class Listener {
         requireHostHeader: false,
       },
       (req, res) => {
-        if (this.stopping) res.shouldKeepAlive = false;
+        if (this.stopped) res.shouldKeepAlive = false;
         handle(req, res);
       },
     );
@@ -95,9 +95,13 @@ export class Listener {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Refuses new connections, lets what is in flight end, and ends what takes too long. */
-  async close(): Promise<void> {
-    this.stopping = true;
+  /** Refuses new connections, lets what is in flight end, and ends what takes too long. May be called again. */
+  close(): Promise<void> {
+    this.stopped ??= this.stop();
+    return this.stopped;
+  }
+
+  private async stop(): Promise<void> {
     if (!this.server.listening) return;
     const closed = once(this.server, 'close');
     this.server.close();

@@ -17,7 +17,7 @@ import {
   readOrigin,
   readPort,
 } from './origins.ts';
-import { repeatedPaths, roles, routeSettings, routes, type UpstreamRoute } from './routes.ts';
+import { repeatedPaths, roleSettings, roles, routeSettings, routes, type UpstreamRoute } from './routes.ts';
 import { flag, group, list, quantity, text } from './setting-types.ts';
 
 export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
@@ -52,6 +52,8 @@ export interface Config {
   };
   /** The roles that routes may name; undefined where any may be named. */
   readonly roles: readonly string[] | undefined;
+  /** Those of them that a consumer may have for the asking, with all that they grant. */
+  readonly grantableRoles: readonly string[];
   readonly routes: readonly UpstreamRoute[];
   readonly logLevel: LogLevel;
   /** The YAML file, absolute; undefined where there is none. */
@@ -111,6 +113,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
   signatures: Object.keys(signatures.shape),
   limits: Object.keys(limits.shape),
   'limits.failures': Object.keys(failures.shape),
+  'roles.*': roleSettings,
   'routes.*': routeSettings,
 };
 
@@ -135,7 +138,8 @@ export function loadConfig(
     env.variable('COUNTERSIGN_PUBLIC_ORIGINS', readOrigins),
     file.setting('origins', originList),
   ];
-  const listed = file.setting('roles', roles);
+  const roleList = file.setting('roles', roles);
+  const listed = roleList?.map(({ name }) => name);
   const config: Config = {
     host: first(host) ?? '127.0.0.1',
     port: first(ports) ?? 8080,
@@ -148,6 +152,7 @@ export function loadConfig(
     signatures: file.setting('signatures', signatures) ?? signatures.parse({}),
     limits: file.setting('limits', limits) ?? limits.parse({}),
     roles: listed,
+    grantableRoles: roleList?.filter(({ grantable }) => grantable).map(({ name }) => name) ?? [],
     routes: file.setting('routes', routes(listed)) ?? [],
     logLevel: file.setting('logLevel', logLevel) ?? 'info',
     file: name === undefined ? undefined : resolve(cwd, name),

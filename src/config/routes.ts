@@ -2,6 +2,7 @@
  * The route table's entries: which path prefix goes to which upstream, and who may call it.
  * @module
  */
+import { z } from 'zod';
 import { CountersignError } from '../errors.ts';
 import { checkTarget } from '../signatures/target.ts';
 import { closest } from './faults.ts';
@@ -52,8 +53,44 @@ export function readRole(name: string): string {
   );
 }
 
+/** A role under `roles:`. */
+export interface ListedRole {
+  readonly name: string;
+  /** Whether a consumer may have it for the asking; otherwise an operator decides. */
+  readonly grantable: boolean;
+}
+
+const roleName = text('a role, or { name, grantable }', readRole).transform(
+  (name): ListedRole => ({ name, grantable: false }),
+);
+const roleSetting = group('{ name: reports:read, grantable: true }', {
+  name: text('a role', readRole),
+  grantable: flag().optional(),
+})
+  .refine(({ name, grantable }) => !(grantable && /^operator(:|$)/.test(name)), {
+    path: ['grantable'],
+    error: "can't be true for what operators do; an operator hands that out",
+  })
+  .transform(({ name, grantable }): ListedRole => ({ name, grantable: grantable ?? false }));
+
+export const roleSettings: readonly string[] = ['name', 'grantable'];
+
+/** The schema of one entry: written short, or as settings. The faults are those of the form that was chosen. */
+const listedRole = z.unknown().transform((value, context): ListedRole => {
+  const isSettings = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const parsed = (isSettings ? roleSetting : roleName).safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues) {
+    const { path, message } = issue;
+    if (issue.code === 'unrecognized_keys') {
+      context.issues.push({ code: issue.code, keys: issue.keys, path, message, input: value as object });
+    } else context.issues.push({ code: 'custom', path, message, input: value });
+  }
+  return z.NEVER;
+});
+
 /** The schema of `roles:`. */
-export const roles = list('roles, such as [orders, reports:read]', text('a role', readRole));
+export const roles = list('roles, such as [orders, reports:read]', listedRole);
 
 /** A role that the `roles:` section, if there is one, grants: `orders` grants `orders:read`. */
 function readListedRole(name: string, listed: readonly string[] | undefined): string {

@@ -18,6 +18,7 @@ describe('without file and variables', () => {
       signatures: { maxLife: 300, skew: 30 },
       limits: { body: 1_048_576, upstreamBody: 8_388_608, failures: { burst: 200, perSecond: 20 } },
       roles: undefined,
+      grantableRoles: [],
       routes: [],
       logLevel: 'info',
       file: undefined,

@@ -100,6 +100,39 @@ describe('the role of a route', () => {
   });
 });
 
+describe('the list of roles', () => {
+  it('says which of them a consumer may have for the asking', () => {
+    const config = load('roles: [orders, { name: reports, grantable: true }, { name: billing }]');
+    expect(config.roles).toEqual(['orders', 'reports', 'billing']);
+    expect(config.grantableRoles).toEqual(['reports']);
+  });
+
+  it('has none for the asking by default', () => {
+    expect(load('roles: [orders]').grantableRoles).toEqual([]);
+    expect(load('').grantableRoles).toEqual([]);
+  });
+
+  it('tells every fault of its entries', () => {
+    const entries = ['{ name: Orders }', '{ grantable: 1 }', '{ name: a, grantble: true }', '5', '[a]', ''];
+    const told = faults(`roles:\n${entries.map((entry) => `  - ${entry}\n`).join('')}`);
+    expect(told.map((fault) => fault.replace(/^c\.yaml:\d+:\d+ /, ''))).toEqual([
+      expect.stringContaining('roles[0].name: must be a role such as'),
+      'roles[1].name: is missing; write a role',
+      'roles[1].grantable: must be true or false',
+      expect.stringContaining('roles[2].grantble: is not a setting; did you mean grantable?'),
+      'roles[3]: must be a role, or { name, grantable }',
+      'roles[4]: must be a role, or { name, grantable }',
+      'roles[5]: is empty; write a role, or { name, grantable }',
+    ]);
+  });
+
+  it.each(['operator', 'operator:keys'])('never has %s for the asking', (name) => {
+    expect(faults(`roles: [{ name: '${name}', grantable: true }]`)).toEqual([
+      expect.stringContaining("roles[0].grantable: can't be true for what operators do"),
+    ]);
+  });
+});
+
 describe('the other settings of a route', () => {
   it.each(['nonce', 'key'])('idempotency %s is told to be missing yet', (idempotency) => {
     expect(faults(route(`path: /a, idempotency: ${idempotency}`))).toEqual([

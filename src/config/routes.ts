@@ -83,7 +83,13 @@ const listedRole = z.unknown().transform((value, context): ListedRole => {
   for (const issue of parsed.error.issues) {
     const { path, message } = issue;
     if (issue.code === 'unrecognized_keys') {
-      context.issues.push({ code: issue.code, keys: issue.keys, path, message, input: value as object });
+      context.issues.push({
+        code: issue.code,
+        keys: issue.keys,
+        path,
+        message,
+        input: value as Record<string, unknown>,
+      });
     } else context.issues.push({ code: 'custom', path, message, input: value });
   }
   return z.NEVER;

@@ -22,6 +22,7 @@ export interface TimeFinding {
 
 /** @param now this machine's clock. All in whole seconds since the epoch. */
 export function findClockCause(times: Times, answer: GatewayAnswer | undefined, now: number): TimeFinding {
+  if (answer?.verified && answer.code === undefined) return {};
   const { created, expires } = times;
   const gateway = answer?.now;
   const reference = gateway ?? now;

@@ -17,6 +17,7 @@ import {
   compare,
   type FirstDifference,
   firstDifference,
+  type OurLine,
   ourLines,
 } from './comparison.ts';
 import { causesOfDifferences } from './differences.ts';
@@ -75,67 +76,99 @@ function explainSigned(question: Question, presented: PresentedSignature): Expla
   const base = baseText(lines);
   const holds = base === undefined ? null : macHolds(key.secret, base, presented.signature);
 
-  const isAccepted = answer?.verified === true;
-  const components = compare(lines, isAccepted ? 'same' : answer?.base).map((line) =>
-    answer?.source !== 'asked' && isOtherMessage(line, notes)
-      ? { ...line, verdict: 'cannot-compare' as const }
-      : line,
-  );
+  let components = compare(lines, answer?.verified ? 'same' : answer?.base);
+  if (answer?.source !== 'asked' && components.some(isOfOtherMessage)) {
+    notes.push(OTHER_MESSAGE);
+    components = components.map((line) =>
+      isOfOtherMessage(line) ? { ...line, verdict: 'cannot-compare' } : line,
+    );
+  }
+  const difference = firstDifference(components);
 
-  const causes: Cause[] = [];
   const { keyid } = presented.parameters;
-  if (keyid !== key.keyid) {
-    const detail = `The request is signed by "${keyid}", and the credentials are those of "${key.keyid}". Use one key for both: the MAC can be checked with its own secret alone.`;
-    causes.push({ code: 'keyid-differs', detail });
-  }
-  if (presented.wrongAlgorithm) {
-    causes.push({
-      code: 'algorithm-wrong',
-      detail: 'The signature says another "alg" than hmac-sha256. Say that, or leave it out.',
-    });
-  }
-  for (const line of lines) {
-    if (line.value !== undefined) continue;
-    const detail = `The signature covers ${line.id}, and the file has no such field, or one that can't be signed. The signer must send what it signs; if it did, something left it out before this was recorded.`;
-    causes.push({ code: 'header-dropped', detail });
-  }
-  causes.push(...bodyCauses(recorded, message));
-  causes.push(...causesOfDifferences(components, recorded));
-  const own = profileCauses(message, presented, now);
-  causes.push(...own);
-
+  // A gateway that found the MAC good had no quarrel with the rest, whatever it is configured to allow.
+  const profile = answer?.verified ? [] : profileCauses(message, presented, now);
+  const causes = [
+    ...signatureCauses(presented, lines, key.keyid),
+    ...bodyCauses(recorded, message),
+    ...causesOfDifferences(components, recorded),
+    ...profile,
+  ];
   if (holds === false && keyid === key.keyid) {
-    causes.push(...macCauses(question, presented, causes));
+    causes.push(macCause(question, presented, difference !== null));
   }
   const times = findClockCause(presented.parameters, answer, now);
   if (times.cause) causes.push(times.cause);
   if (times.note) notes.push(times.note);
   if (answer) {
-    const isOursGood = own.length === 0 && holds !== false;
-    const masked = components
-      .filter(({ verdict, gateway }) => verdict === 'cannot-compare' && gateway)
-      .map(({ id }) => id);
-    causes.push(...explainRefusal(answer, { keyid, holds, isOursGood, masked, message, known: causes }));
+    const isOursGood = profile.length === 0 && holds !== false;
+    const masked = components.filter(({ verdict, gateway }) => verdict === 'cannot-compare' && gateway);
+    causes.push(
+      ...explainRefusal(answer, {
+        keyid,
+        holds,
+        isOursGood,
+        masked: masked.map(({ id }) => id),
+        message,
+        known: causes,
+      }),
+    );
   }
   return {
-    components,
-    firstDifference: firstDifference(components),
+    components: components.map(withoutCredentials),
+    firstDifference: difference,
     causes: causes.filter(({ code }, i) => causes.findIndex((each) => each.code === code) === i),
     macHolds: holds,
-    notes: [...new Set(notes)],
+    notes,
   };
 }
 
-/** A base that was kept may be of an earlier try; whatever doesn't change from try to try is compared all the same. */
-function isOtherMessage({ id, ours, gateway, verdict }: ComparedLine, notes: string[]): boolean {
+/** Fields that are credentials themselves: an explanation ends in tickets, so they are shown as the gateway does. */
+const CREDENTIALS = /^"(?:authorization|proxy-authorization|cookie)"/;
+
+function withoutCredentials(line: ComparedLine): ComparedLine {
+  return line.ours === null || !CREDENTIALS.test(line.id)
+    ? line
+    : {
+        ...line,
+        ours: masked(line.ours),
+        gateway: line.gateway === line.ours ? masked(line.ours) : line.gateway,
+      };
+}
+
+const masked = (value: string) => `<${value.length} bytes>`;
+
+const OTHER_MESSAGE =
+  "The gateway's base is of another message than this: its nonce differs. What changes from call to call can't be compared.";
+
+/** A base that was kept may be of an earlier try; whatever stays from try to try is compared all the same. */
+function isOfOtherMessage({ id, ours, gateway, verdict }: ComparedLine): boolean {
   if (id !== '"@signature-params"' || verdict !== 'different' || ours === null || gateway === null)
     return false;
   const nonceOf = (text: string) => /;nonce="([^"]*)"/.exec(text)?.[1];
-  if (nonceOf(ours) === nonceOf(gateway)) return false;
-  notes.push(
-    "The gateway's base is of another message than this: its nonce differs. What changes from call to call can't be compared.",
-  );
-  return true;
+  return nonceOf(ours) !== nonceOf(gateway);
+}
+
+/** What is wrong with what the signature says of itself. */
+function signatureCauses(
+  { parameters, wrongAlgorithm }: PresentedSignature,
+  lines: readonly OurLine[],
+  keyid: string,
+): Cause[] {
+  const causes: Cause[] = [];
+  if (parameters.keyid !== keyid) {
+    const detail = `The request is signed by "${parameters.keyid}", and the credentials are those of "${keyid}". Use one key for both: a MAC can be checked with its own secret alone.`;
+    causes.push({ code: 'keyid-differs', detail });
+  }
+  if (wrongAlgorithm) {
+    const detail = 'The signature says another "alg" than hmac-sha256. Say that, or leave it out.';
+    causes.push({ code: 'algorithm-wrong', detail });
+  }
+  for (const { id } of lines.filter(({ value }) => value === undefined)) {
+    const detail = `The signature covers ${id}, and the file has no such field, or one that can't be signed. The signer must send what it signs; if it did, something left it out before this was recorded.`;
+    causes.push({ code: 'header-dropped', detail });
+  }
+  return causes;
 }
 
 function bodyCauses({ body }: RecordedRequest, { fields }: RequestMessage): Cause[] {
@@ -172,7 +205,7 @@ function profileCauses(message: RequestMessage, presented: PresentedSignature, n
 }
 
 /** The MAC in the file doesn't hold with this secret: because of the secret, or of what it was made over. */
-function macCauses(question: Question, presented: PresentedSignature, known: readonly Cause[]): Cause[] {
+function macCause(question: Question, presented: PresentedSignature, differs: boolean): Cause {
   const { recorded, message, key, answer, authorities = [] } = question;
   const host = message.fields.get('host');
   const slip = findSlip({
@@ -182,17 +215,15 @@ function macCauses(question: Question, presented: PresentedSignature, known: rea
     secret: key.secret,
     authorities: host === undefined ? authorities : [...authorities, host],
   });
-  if (slip) return [slip];
+  if (slip) return slip;
   if (answer?.countersigned && !answer.verified) {
     const detail =
       'The gateway found the MAC good, since it signed its answer, and with this secret neither the request nor the answer holds: the secret in the credentials file is not the one of this keyid.';
-    return [{ code: 'secret-wrong', detail }];
+    return { code: 'secret-wrong', detail };
   }
-  // What is known already explains it: the signer's message isn't the one in the file.
-  const isExplained = known.some(({ code }) => code === 'body-changed' || code === 'header-dropped');
-  if (isExplained && !known.some(({ code }) => code === 'keyid-differs')) return [];
-  const detail = `The MAC does not hold over ${answer?.base ? "this base, which is the gateway's too where it can be compared" : 'the base of what is in the file'}: it was made with another secret than that of the credentials, or the signer computed another base. Compare the secret first (was the key rotated?), then the signer's base with this one.`;
-  return [{ code: 'secret-wrong', detail }];
+  const isTheirs = answer?.base !== undefined && !differs;
+  const detail = `The MAC does not hold over ${isTheirs ? "this base, which is the gateway's too where it can be compared" : 'the base of what is in the file'}: it was made with another secret than that of the credentials, or the signer computed another base. Compare the secret first (was the key rotated?), then the signer's base with this one.`;
+  return { code: 'secret-wrong', detail };
 }
 
 export function causeOf(error: unknown): Cause {

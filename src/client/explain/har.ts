@@ -59,7 +59,8 @@ function choose(document: Json, entry: number | undefined): Json {
     throw unreadable(`it holds ${entries.length} requests; choose one with --entry N:\n${listed(entries)}\n`);
   }
   const found = entries[(entry ?? 1) - 1];
-  if (found === undefined) throw unreadable(`it holds ${entries.length} requests, and no number ${entry}`);
+  if (found === undefined)
+    throw unreadable(`it holds ${entries.length} requests, and no number ${entry ?? 1}`);
   return object(found, `entry ${entry ?? 1}`);
 }
 

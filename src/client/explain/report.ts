@@ -6,7 +6,8 @@ import type { ComparedLine } from './comparison.ts';
 import type { Explanation } from './diagnosis.ts';
 
 const MARKS = { same: '=', different: '!', 'cannot-compare': '?' } as const;
-const INDENT = '        ';
+/** As wide as a line's number and mark. */
+const INDENT = ' '.repeat(7);
 
 export function reportOf(explanation: Explanation): string {
   const { components, firstDifference, causes, macHolds, notes } = explanation;

@@ -65,7 +65,8 @@ interface OtherMessage extends Variant {
 
 function* otherMessages({ message, authorities }: Attempt): Iterable<OtherMessage> {
   for (const scheme of [message.scheme, message.scheme === 'https' ? 'http' : 'https'] as const) {
-    for (const host of new Set([message.authority, ...authorities])) {
+    const withPort = `${message.authority}${scheme === 'https' ? ':443' : ':80'}`;
+    for (const host of new Set([message.authority, withPort, ...authorities])) {
       const authority = normalAuthority(scheme, host);
       const other = { ...message, scheme, authority };
       const value = `${scheme}://${authority}`;
@@ -98,14 +99,6 @@ function* otherValues(
   for (const { id, component, value = '' } of lines) {
     if (component?.name === '@query') {
       yield { id, variant: { code: 'query-missing', value: value.slice(1), how: 'without its "?"' } };
-      yield {
-        id,
-        variant: { code: 'query-missing', value: '', how: 'empty, where "?" stands for no query' },
-      };
-    }
-    if (component?.name === '@authority' || component?.name === '@path') {
-      const how = `with ${component.name} decoded or in small letters`;
-      yield { id, variant: { code: 'base-malformed', value: value.toLowerCase(), how } };
     }
     if (!component || component.name.startsWith('@')) continue;
     if (component.name === 'content-digest') {

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -47,6 +48,15 @@ export function builtFolder(): string {
     });
   }
   return folder;
+}
+
+/** Not in a clone, or not needed to build one. */
+const LEFT = ['node_modules', 'dist', '.git', '.countersign', 'test'].map((name) => join(root, name));
+
+/** Makes a folder what a clone is after `npm ci`: sources and packages, nothing built. */
+export function copyProject(folder: string): void {
+  cpSync(root, folder, { recursive: true, filter: (path) => !LEFT.includes(path) && !path.endsWith('.tgz') });
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
 }
 
 /** Process ids come again: only a build of these very sources is taken. */

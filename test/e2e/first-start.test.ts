@@ -1,10 +1,10 @@
 /**
  * What a newcomer meets: the first start, the line that it prints, and the line pasted into another terminal.
  */
-import { cpSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { root } from './built.ts';
+import { copyProject } from './built.ts';
 import {
   Child,
   countersign,
@@ -83,11 +83,7 @@ it('starts twice at once on a new data folder, with one demo consumer that both 
 
 it('serves a newcomer who builds it and pastes the printed line into another terminal', async () => {
   const project = temporaryFolder();
-  const left = new Set(
-    ['node_modules', 'dist', '.git', '.countersign', 'test'].map((name) => join(root, name)),
-  );
-  cpSync(root, project, { recursive: true, filter: (path) => !left.has(path) });
-  symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'));
+  copyProject(project);
   const started = new Child('npm', ['start'], {
     cwd: project,
     group: true,
@@ -95,7 +91,7 @@ it('serves a newcomer who builds it and pastes the printed line into another ter
   });
   await started.written(/^ {2}npx .*\n\n/m, 'stderr');
   const { url } = await listening(started);
-  expect(existsSync(join(project, 'dist/cli/countersign.js'))).toBe(true);
+  expect(modeOf(project, 'dist/cli/countersign.js')).toBe('755');
   expect(readCredentials(join(project, '.countersign/demo.json')).url).toBe(url);
 
   const [line] = pastable(started.stderr);

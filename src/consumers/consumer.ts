@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CountersignError } from '../errors.ts';
-import { isRole } from '../security/roles.ts';
+import { intersectRoles, isRole } from '../security/roles.ts';
 
 /** Times are whole seconds since the epoch. */
 export interface Consumer {
@@ -39,6 +39,16 @@ export interface ConsumerKey {
   readonly successor?: string;
 }
 
+/** What the warnings need of a key, without its secret. */
+export interface KeyTerm {
+  readonly keyid: string;
+  readonly consumer: string;
+  readonly notAfter: number;
+  /** When its successor was made, where it has one. */
+  readonly supersededAt?: number;
+  readonly lastUsed?: number;
+}
+
 /** Written in batches, so it may lag behind by some seconds. */
 export interface KeyUsage {
   readonly lastUsed: number;
@@ -69,6 +79,8 @@ export interface ConsumerReader {
   list(page?: Page): Consumer[];
   keysOf(name: string): ConsumerKey[];
   usageOf(keyid: string): KeyUsage | undefined;
+  /** Keys that are or will be good: not revoked, not ended, of no disabled consumer. The soonest end comes first. */
+  standingKeys(now: number): KeyTerm[];
   findGrant(id: string): RoleGrant | undefined;
   /** In the order of ids; of one consumer, or of all. */
   grants(filter?: { readonly consumer?: string; readonly status?: RoleGrant['status'] }): RoleGrant[];
@@ -105,20 +117,49 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** No key is for ever: 90 days. */
 export const KEY_LIFE = 90 * 24 * 3600;
 
+/** One thing that is wrong with what was asked for. */
+export interface Fault {
+  /** Where it stands in the input, such as `roles[0]`. */
+  readonly path: string;
+  readonly detail: string;
+}
+
+/** Every fault of a consumer that is to be registered. */
+export function consumerFaults(name: string, roles: readonly string[]): Fault[] {
+  const faults: Fault[] = [];
+  if (!NAME.test(name)) {
+    const detail = `the name "${name}" must be lower-case letters, digits and hyphens, 63 at most, not starting with a hyphen`;
+    faults.push({ path: 'name', detail });
+  }
+  return [...faults, ...roleFaults('roles', roles)];
+}
+
+export function roleFaults(path: string, roles: readonly string[]): Fault[] {
+  return roles.flatMap((role, i) => {
+    if (isRole(role)) return [];
+    const detail = `the role "${role}" must be lower-case words joined by colons, such as orders:read`;
+    return [{ path: `${path}[${i}]`, detail }];
+  });
+}
+
 /** Checks what an operator typed; `consumer-invalid` names every fault. */
 export function checkConsumer(name: string, roles: readonly string[]): void {
-  const faults: string[] = [];
-  if (!NAME.test(name)) {
-    faults.push(
-      `the name "${name}" must be lower-case letters, digits and hyphens, 63 at most, not starting with a hyphen`,
-    );
-  }
-  for (const role of roles) {
-    if (!isRole(role))
-      faults.push(`the role "${role}" must be lower-case words joined by colons, such as orders:read`);
-  }
-  if (faults.length > 0)
-    throw new CountersignError('consumer-invalid', `Not a consumer: ${faults.join('; ')}.`);
+  refuseFaults('a consumer', consumerFaults(name, roles));
+}
+
+/** `consumer-invalid`, which names every fault in words and as `errors`; nothing where there is none. */
+export function refuseFaults(what: string, faults: readonly Fault[]): void {
+  if (faults.length === 0) return;
+  const told = faults.map(({ detail }) => detail).join('; ');
+  throw new CountersignError('consumer-invalid', `Not ${what}: ${told}.`, { members: { errors: faults } });
+}
+
+/** What calls with a key are granted: never more than the consumer has, never more than the key's subset. */
+export function effectiveRoles(
+  roles: readonly string[],
+  { roleSubset }: Pick<ConsumerKey, 'roleSubset'>,
+): readonly string[] {
+  return roleSubset ? intersectRoles(roles, roleSubset) : roles;
 }
 
 export function generateConsumerId(): string {

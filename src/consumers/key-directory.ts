@@ -5,8 +5,10 @@
 import type { KeyObject } from 'node:crypto';
 import { type SecurityContext, securityContext } from '../security/security-context.ts';
 import { secretKey } from '../signatures/hmac.ts';
-import type { Consumer, ConsumerKey, ConsumerReader } from './consumer.ts';
+import { AddressList } from './address-list.ts';
+import { type Consumer, type ConsumerKey, type ConsumerReader, effectiveRoles } from './consumer.ts';
 import type { KeyVault } from './key-vault.ts';
+import { UsageCount } from './usage.ts';
 
 export interface ActiveKey {
   readonly keyid: string;
@@ -17,9 +19,13 @@ export interface ActiveKey {
   readonly context: SecurityContext;
   /** Why the key is not good at this second, as a sentence; undefined where it is. */
   inactive(now: number): string | undefined;
+  /** Why the key may not be used from an address, as a sentence; undefined where it may. */
+  forbids(address: string): string | undefined;
 }
 
 export class KeyDirectory {
+  /** The calls that were accepted; whoever accepts one counts it. */
+  readonly usage = new UsageCount();
   private readonly held = new Map<string, ActiveKey>();
   private readonly reader: ConsumerReader;
   private readonly vault: KeyVault;
@@ -53,6 +59,7 @@ export class KeyDirectory {
   }
 
   private activate(consumer: Consumer, key: ConsumerKey): ActiveKey {
+    const allowed = key.allow && new AddressList(key.allow);
     return {
       keyid: key.keyid,
       consumer: consumer.name,
@@ -62,7 +69,7 @@ export class KeyDirectory {
         principal: `consumer:${consumer.name}`,
         consumer: consumer.name,
         keyid: key.keyid,
-        roles: consumer.roles,
+        roles: effectiveRoles(consumer.roles, key),
       }),
       inactive(now) {
         if (consumer.disabledAt !== undefined) return 'The consumer is disabled; ask an operator.';
@@ -71,6 +78,10 @@ export class KeyDirectory {
         if (now >= key.notAfter)
           return `The key expired at ${isoTime(key.notAfter)}; ask an operator for another.`;
         return undefined;
+      },
+      forbids(address) {
+        if (!allowed || allowed.has(address)) return undefined;
+        return `The key may not be used from ${address || 'this address'}; ask an operator which addresses it is for.`;
       },
     };
   }

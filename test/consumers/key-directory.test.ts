@@ -51,6 +51,10 @@ class Shelf implements ConsumerReader {
 
   usageOf(): undefined {}
 
+  standingKeys(): [] {
+    return [];
+  }
+
   findGrant(): undefined {}
 
   grants(): [] {

@@ -8,45 +8,23 @@ import {
   type ConsumerKey,
   type ConsumerReader,
   generateConsumerId,
+  type KeyTerm,
   type KeyUsage,
   type Page,
   type RoleGrant,
 } from '../../consumers/consumer.ts';
 import { CountersignError } from '../../errors.ts';
+import {
+  type ConsumerRow,
+  type GrantRow,
+  type KeyRow,
+  readConsumer,
+  readGrant,
+  readKey,
+  readTerm,
+  type TermRow,
+} from './consumer-rows.ts';
 import type { Database, Statement } from './database.ts';
-
-interface ConsumerRow {
-  readonly id: string;
-  readonly name: string;
-  readonly roles: string;
-  readonly created_at: number;
-  readonly disabled_at: number | null;
-  readonly version: number;
-}
-
-interface KeyRow {
-  readonly keyid: string;
-  readonly consumer: string;
-  readonly sealed_secret: Buffer;
-  readonly created_at: number;
-  readonly not_before: number;
-  readonly not_after: number;
-  readonly revoked_at: number | null;
-  readonly label: string | null;
-  readonly role_subset: string | null;
-  readonly allow: string | null;
-  readonly vouched_at: number;
-  readonly successor: string | null;
-}
-
-interface GrantRow {
-  readonly id: string;
-  readonly consumer: string;
-  readonly role: string;
-  readonly status: RoleGrant['status'];
-  readonly requested_at: number;
-  readonly decided_at: number | null;
-}
 
 export class SqliteConsumerReader implements ConsumerReader {
   private readonly selectKey: Statement;
@@ -54,6 +32,7 @@ export class SqliteConsumerReader implements ConsumerReader {
   private readonly selectPage: Statement;
   private readonly selectKeys: Statement;
   private readonly selectUsage: Statement;
+  private readonly selectStanding: Statement;
   private readonly selectGrant: Statement;
   private readonly selectGrants: Statement;
 
@@ -63,6 +42,12 @@ export class SqliteConsumerReader implements ConsumerReader {
     this.selectPage = database.prepare('SELECT * FROM consumers WHERE name > ? ORDER BY name LIMIT ?');
     this.selectKeys = database.prepare('SELECT * FROM keys WHERE consumer = ? ORDER BY created_at, keyid');
     this.selectUsage = database.prepare('SELECT last_used, calls FROM key_usage WHERE keyid = ?');
+    this.selectStanding = database.prepare(
+      `SELECT k.keyid, k.consumer, k.not_after, s.created_at AS superseded_at, u.last_used
+       FROM keys k JOIN consumers c ON c.name = k.consumer
+       LEFT JOIN keys s ON s.keyid = k.successor LEFT JOIN key_usage u ON u.keyid = k.keyid
+       WHERE k.revoked_at IS NULL AND c.disabled_at IS NULL AND k.not_after > ? ORDER BY k.not_after, k.keyid`,
+    );
     this.selectGrant = database.prepare('SELECT * FROM grants WHERE id = ?');
     this.selectGrants = database.prepare(
       `SELECT * FROM grants WHERE (@consumer IS NULL OR consumer = @consumer)
@@ -97,6 +82,10 @@ export class SqliteConsumerReader implements ConsumerReader {
     return row && { lastUsed: row.last_used, calls: row.calls };
   }
 
+  standingKeys(now: number): KeyTerm[] {
+    return (this.selectStanding.all(now) as TermRow[]).map(readTerm);
+  }
+
   findGrant(id: string): RoleGrant | undefined {
     const row = this.selectGrant.get(id) as GrantRow | undefined;
     return row && readGrant(row);
@@ -108,38 +97,11 @@ export class SqliteConsumerReader implements ConsumerReader {
   }
 }
 
-function readConsumer(row: ConsumerRow): Consumer {
-  const { id, name, version, disabled_at: disabledAt } = row;
-  const roles = JSON.parse(row.roles) as string[];
-  return { id, name, roles, createdAt: row.created_at, version, ...(disabledAt !== null && { disabledAt }) };
-}
-
-function readKey(row: KeyRow): ConsumerKey {
-  const { keyid, consumer, label, allow, successor, revoked_at: revokedAt, role_subset: roleSubset } = row;
-  return {
-    keyid,
-    consumer,
-    sealedSecret: row.sealed_secret,
-    createdAt: row.created_at,
-    notBefore: row.not_before,
-    notAfter: row.not_after,
-    vouchedAt: row.vouched_at,
-    ...(revokedAt !== null && { revokedAt }),
-    ...(label !== null && { label }),
-    ...(roleSubset !== null && { roleSubset: JSON.parse(roleSubset) as string[] }),
-    ...(allow !== null && { allow: JSON.parse(allow) as string[] }),
-    ...(successor !== null && { successor }),
-  };
-}
-
-function readGrant({ requested_at: requestedAt, decided_at: decidedAt, ...grant }: GrantRow): RoleGrant {
-  return { ...grant, requestedAt, ...(decidedAt !== null && { decidedAt }) };
-}
-
 /** Reads and changes through the connection that holds the transaction. */
 export class SqliteConsumers extends SqliteConsumerReader implements ConsumerChanges {
   private readonly insertConsumer: Statement;
   private readonly updateConsumer: Statement;
+  private readonly deleteUsage: Statement;
   private readonly deleteKeys: Statement;
   private readonly deleteConsumer: Statement;
   private readonly insertKey: Statement;
@@ -157,6 +119,9 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
     );
     this.updateConsumer = database.prepare(
       'UPDATE consumers SET roles = ?, disabled_at = ?, version = version + 1 WHERE name = ?',
+    );
+    this.deleteUsage = database.prepare(
+      'DELETE FROM key_usage WHERE keyid IN (SELECT keyid FROM keys WHERE consumer = ?)',
     );
     this.deleteKeys = database.prepare('DELETE FROM keys WHERE consumer = ?');
     this.deleteConsumer = database.prepare('DELETE FROM consumers WHERE name = ?');
@@ -181,7 +146,7 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
        ON CONFLICT (id) DO UPDATE SET status = excluded.status, decided_at = excluded.decided_at`,
     );
     this.upsertUsage = database.prepare(
-      `INSERT INTO key_usage (keyid, last_used, calls) VALUES (?, ?, ?)
+      `INSERT INTO key_usage (keyid, last_used, calls) SELECT keyid, ?, ? FROM keys WHERE keyid = ?
        ON CONFLICT (keyid) DO UPDATE SET last_used = max(last_used, excluded.last_used), calls = calls + excluded.calls`,
     );
     this.insertChange = database.prepare('INSERT INTO changes (consumer) VALUES (?)');
@@ -207,6 +172,7 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
   }
 
   remove(name: string): void {
+    this.deleteUsage.run(name);
     this.deleteKeys.run(name);
     if (this.deleteConsumer.run(name).changes === 0) throw unknownConsumer(name);
     this.insertChange.run(name);
@@ -251,7 +217,8 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
   }
 
   addUsage(keyid: string, { lastUsed, calls }: KeyUsage): void {
-    this.upsertUsage.run(keyid, lastUsed, calls);
+    // Nothing where the key was removed meanwhile.
+    this.upsertUsage.run(lastUsed, calls, keyid);
   }
 }
 

@@ -57,7 +57,7 @@ export function judge(
   if (answer.status !== 200) throw new Error(`it was answered ${answer.status}: ${answer.body}`);
   const reading = read(bytes);
   if (typeof reading === 'string') throw new Error(`it was served, and a second reader finds it ${reading}`);
-  for (const original of originals) {
+  for (const original of originals.filter((each) => answers(answer, each))) {
     const signed = read(bytesOf(original));
     if (typeof signed === 'string') throw new Error(`the original is ${signed}`);
     const input = signatureInputOf(original);
@@ -67,6 +67,12 @@ export function judge(
     }
   }
   throw new Error('it was served, and is not what was signed');
+}
+
+/** Whether the answer bears the request's nonce. */
+function answers(answer: Answer, request: RawRequest): boolean {
+  const nonce = /nonce="[^"]+"/.exec(signatureInputOf(request))?.[0] ?? '';
+  return answer.headers.get('signature-input')?.includes(nonce) ?? false;
 }
 
 /** Runs the work on each item, some at a time. */

@@ -11,12 +11,14 @@ export interface Reading {
   readonly body: string;
 }
 
-const LINE = /^([A-Z]+) ([\x21-\x7e]+) HTTP\/1\.[01]$/;
+/** More than one space may stand where one belongs (RFC 9112 section 3). */
+const LINE = /^([A-Z]+) +([\x21-\x7e]+) +HTTP\/1\.[01]$/;
 const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*$/;
 
 /** @returns what the bytes say; `unreadable`, or `incomplete` where more would have to follow. */
 export function read(bytes: Buffer): Reading | 'unreadable' | 'incomplete' {
-  const text = bytes.toString('latin1').replace(/^(\r\n)+/, '');
+  // Line ends before the first line are passed over (RFC 9112 section 2.2), by Node also half ones.
+  const text = bytes.toString('latin1').replace(/^[\r\n]+/, '');
   const end = text.indexOf('\r\n\r\n');
   if (end === -1) return 'incomplete';
   const [first = '', ...lines] = text.slice(0, end).split('\r\n');

@@ -21,15 +21,22 @@ import {
 
 let folder: string;
 let gateway: GatewayProcess;
+let upstream: Server;
 /** Everything that was printed, to be searched for the secret. */
 let printed: Outcome[] = [];
 
 beforeAll(async () => {
   folder = temporaryFolder();
-  gateway = await serve(join(folder, 'data'));
+  const { server, url } = await listen(createServer((_req, res) => res.writeHead(410).end('gone')));
+  upstream = server;
+  const routes = [{ path: '/orders', upstream: url, role: 'any' }];
+  gateway = await serve(join(folder, 'data'), { settings: { routes } });
 });
 
-afterAll(endAll);
+afterAll(async () => {
+  upstream.close();
+  await endAll();
+});
 
 afterEach(() => {
   const { secret } = gateway.credentials;
@@ -196,6 +203,12 @@ describe('a call that is refused or fails exits with 1', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^404 Not Found\n\{.*"code":"not-found".*\}\nresponse verified\n$/s);
     expect(stderr).toMatch(/^countersign: .+\n {2}\(not-found\)\n$/);
+  });
+
+  it("and shows an upstream's own error, which is no refusal", async () => {
+    const { code, stdout, stderr } = await call(['GET', '/orders/7']);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    expect(stdout).toBe('410 Gone\ngone\nresponse verified\n');
   });
 
   it('and tells a program the code as JSON', async () => {

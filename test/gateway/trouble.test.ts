@@ -14,12 +14,15 @@ import { bytesOf, Connection, type Draft, problem, send, sendBytes, sign, verify
 let gateway: TestGateway;
 let upstream: Server;
 let forwarded = 0;
+/** Called when the upstream is asked to hold its answer. */
+let holding = () => {};
 const log = capturedLog();
 
 beforeAll(async () => {
-  upstream = createServer((_req, res) => {
+  upstream = createServer((req, res) => {
     forwarded++;
-    res.end('done');
+    if (req.url === '/orders/held') holding();
+    else res.end('done');
   }).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   const { port } = upstream.address() as AddressInfo;
@@ -188,12 +191,30 @@ describe('store-unavailable', () => {
     expect(call).toMatchObject({ code: 'store-unavailable', status: 503 });
   });
 
-  it('leaves what needs no store served', async () => {
+  it('leaves what needs no store served, and refuses nothing that it can not record', async () => {
     await whileLocked(async () => {
       expect((await sendBytes(gateway.port, pingOf(gateway.port))).status).toBe(200);
       const old = signed({ created: Math.floor(gateway.clock.now() / 1000) - 200 });
-      expect(problem(await send(gateway, old)).code).toBe('signature-expired');
+      expect(problem(await send(gateway, old)).code).toBe('store-unavailable');
     });
+  });
+});
+
+describe('a caller that goes away while the upstream works', () => {
+  it.each<[string, (connection: Connection) => void]>([
+    ['a reset', (connection) => connection.reset()],
+    ['the end of what it writes', (connection) => connection.end()],
+  ])("by %s, is logged as lost and as nobody's fault", async (_how, leave) => {
+    const held = new Promise<void>((resolve) => {
+      holding = resolve;
+    });
+    const connection = await Connection.open(gateway.port);
+    connection.write(bytesOf(signed({ method: 'GET', target: '/orders/held' })));
+    await held;
+    leave(connection);
+    await log.until('call', 1);
+    expect(log.calls).toEqual([expect.objectContaining({ code: 'connection-lost', consumer: 'demo' })]);
+    expect(log.lines.filter(({ level }) => level > 30)).toEqual([]);
   });
 });
 

@@ -62,6 +62,10 @@ export type LocalCode =
   | 'master-key-wrong'
   | 'store-newer'
   | 'store-failed'
+  | 'audit-broken'
+  | 'store-in-use'
+  | 'folder-not-empty'
+  | 'backup-invalid'
   | 'listen-failed';
 
 export type ErrorCode = RefusalCode | LocalCode;

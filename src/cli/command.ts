@@ -97,3 +97,15 @@ export function reportError(error: unknown, json: boolean): void {
     json ? `${JSON.stringify({ code, detail, ...members })}\n` : `countersign: ${detail}\n  (${code})\n`,
   );
 }
+
+/** Tells people how far long work has come: once a second, so that short work says nothing. */
+export function progressOf(
+  now: () => number = () => performance.now(),
+): (done: number, total: number) => void {
+  let told = now();
+  return (done, total) => {
+    if (now() - told < 1000) return;
+    told = now();
+    process.stderr.write(`${Math.floor((done / total) * 100)} %\n`);
+  };
+}

@@ -82,6 +82,16 @@ export function limitLockWait({ writer, reader }: Connections, lockWaitMs = LOCK
   for (const database of [writer, reader]) database.pragma(`busy_timeout = ${lockWaitMs}`);
 }
 
+/** Commits of the work outlast a power loss. */
+export function durably<T>(database: Database, work: () => T): T {
+  database.pragma('synchronous = FULL');
+  try {
+    return work();
+  } finally {
+    database.pragma('synchronous = NORMAL');
+  }
+}
+
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) return;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -143,17 +153,48 @@ export interface Inspection {
 export function inspectDatabase(folder: string): Inspection {
   const database = openUnchanged(databaseFile(folder));
   try {
-    const found = database.prepare('PRAGMA quick_check').pluck().all() as string[];
-    const horizon = database.prepare("SELECT value FROM meta WHERE name = 'nonce-horizon'").pluck().get();
-    return {
-      schemaVersion: database.pragma('user_version', { simple: true }) as number,
-      newestSchemaVersion: migrations.length,
-      damage: found.filter((line) => line !== 'ok'),
-      nonceHorizon: (horizon as number | undefined) ?? 0,
-    };
+    return inspect(database);
   } finally {
     database.close();
   }
+}
+
+/** The same for one that is open. */
+export function inspect(database: Database): Inspection {
+  const found = database.prepare('PRAGMA quick_check').pluck().all() as string[];
+  const horizon = database.prepare("SELECT value FROM meta WHERE name = 'nonce-horizon'").pluck().get();
+  return {
+    schemaVersion: database.pragma('user_version', { simple: true }) as number,
+    newestSchemaVersion: migrations.length,
+    damage: found.filter((line) => line !== 'ok'),
+    nonceHorizon: (horizon as number | undefined) ?? 0,
+  };
+}
+
+/** A reader of a database of this version, also while a gateway runs: nothing is made, migrated or recovered. */
+export function openForReading(folder: string): Database {
+  if (!databaseExists(folder)) {
+    throw new CountersignError('store-failed', `There is no database in ${folder}.`);
+  }
+  let database: Database | undefined;
+  try {
+    database = openUnchanged(databaseFile(folder));
+    if (refuseNewer(database) < migrations.length) {
+      throw new CountersignError(
+        'store-failed',
+        'The database was made by an older version; start the gateway once, which brings it up to date.',
+      );
+    }
+    return database;
+  } catch (error) {
+    database?.close();
+    throw openFailure(folder, error);
+  }
+}
+
+/** A file as it stands, whatever is in it: a backup, or a copy under way. Nothing is made or migrated. */
+export function openFile(file: string, lockWaitMs = LOCK_WAIT_MS): Database {
+  return new Sqlite(file, { fileMustExist: true, timeout: lockWaitMs });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Many more mutated requests, from another seed at each run. */
 import { expect, it } from 'vitest';
 import { startTestGateway } from '../../src/testing.ts';
-import { sendMutated } from './mutations.ts';
+import { sendMutated } from './mutated-requests.ts';
 import { send, sign } from './wire.ts';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);

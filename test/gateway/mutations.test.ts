@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestGateway, type TestGateway } from '../../src/testing.ts';
 import { capturedLog } from './captured-log.ts';
-import { sendMutated } from './mutations.ts';
+import { sendMutated } from './mutated-requests.ts';
 import { read, whatIsSigned } from './second-reader.ts';
 import { bytesOf, send, sign } from './wire.ts';
 

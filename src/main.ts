@@ -3,6 +3,8 @@
  * @module
  */
 import { type Logger, pino } from 'pino';
+import { Minutes } from './audit/minutes.ts';
+import { UnverifiedCalls } from './audit/unverified-calls.ts';
 import { type Clock, epochSeconds, systemClock } from './clock.ts';
 import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
 import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
@@ -11,6 +13,7 @@ import { addConsumer } from './consumers/registration.ts';
 import { createApp } from './gateway/app.ts';
 import { Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
+import { recordRefusal } from './gateway/middleware/audit-refusal.ts';
 import { Peers } from './gateway/peer.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
 import { Routes } from './gateway/routes/routes.ts';
@@ -20,6 +23,7 @@ import { FailureBuckets } from './limits/failure-bucket.ts';
 import { SqliteStore } from './storage/sqlite/store.ts';
 
 const PURGE_INTERVAL = 30_000;
+const MINUTE = 60_000;
 /** Calls that one process holds at once: beyond it, waiting costs every caller more than being told. */
 const MOST_IN_FLIGHT = 4096;
 
@@ -65,6 +69,17 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     logger.warn({ fence: store.fence }, 'after a power loss: requests created up to the fence are refused');
   }
 
+  const unverified = new UnverifiedCalls();
+  const minutes = new Minutes({
+    unverified,
+    reader: store.audit,
+    append: (events) =>
+      store.commitGroup.run('audit the last minute', async (tx) => {
+        for (const event of events) await tx.audit.append(event);
+      }),
+    logger,
+  });
+
   const upstreams = new Upstreams({ maxBody: config.limits.upstreamBody });
   const own = ownRoutes({ readiness: () => ({ store: failureOf(() => store.ping()) }), metrics });
   const routes = new Routes(own, LOCAL_PATHS, upstreamLookup(config.routes, upstreams));
@@ -81,12 +96,14 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     origins: () => origins,
     routes: () => routes,
     life,
+    record: recordRefusal({ commitGroup: store.commitGroup, unverified, logger }),
     mostBody: config.limits.body,
     mostInFlight: MOST_IN_FLIGHT,
   });
   const handle = app.callback();
   const unparsed: Unparsed = (code, address) => {
     metrics.refusedUnparsed(code);
+    unverified.count(address ?? '', code);
     logger.info({ code, address }, 'call that is no HTTP');
   };
   const listener = new Listener(handle, unparsed);
@@ -96,11 +113,15 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
   }, PURGE_INTERVAL);
   purge.unref();
+  const eachMinute = setInterval(() => void minutes.write(), MINUTE);
+  eachMinute.unref();
 
   async function close(): Promise<void> {
     clearInterval(purge);
+    clearInterval(eachMinute);
     await Promise.all([listener.close(), admin.close()]);
     await upstreams.close();
+    await minutes.write();
     store.close();
   }
 

@@ -48,6 +48,7 @@ describe('the README', () => {
       'signResponse',
       'renderProblem',
       'shedLoad',
+      'auditRefusal',
       'readMessage',
       'limitFailures',
       'findRoute',

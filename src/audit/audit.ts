@@ -1,13 +1,14 @@
 /**
- * The audit record: what was decided, by whom, and why. Each row is chained to the one before it by an HMAC under a
- * key that never leaves the vault, so that no row can be changed, left out or put in without being found.
+ * The audit record: what was decided, by whom, and why. The port; its chain is in chain.ts.
  * @module
  */
-import { createHmac } from 'node:crypto';
 
-/** What is recorded. Never a secret, never a header field or a body. */
+/** What is recorded. Never a secret, never a header field, a path or a body. */
 export interface AuditEvent {
-  /** Who: a pseudonymous id (`Consumer.id`), or `cli` for whoever holds the data folder. */
+  /**
+   * Who: a pseudonymous id (`Consumer.id`), `cli` for whoever holds the data folder, or `gateway` for what it sums up
+   * by itself.
+   */
   readonly actor: string;
   /** What, in the form `noun.verb`, such as `key.revoke`; `call.refused` for a refusal after a good MAC. */
   readonly action: string;
@@ -19,14 +20,24 @@ export interface AuditEvent {
   readonly requestId?: string;
 }
 
-/** A row of the chain. `seq` counts from 1 without gaps; `at` is in epoch seconds. */
+/** A row of the record. `seq` counts from 1 without gaps; `at` is in epoch seconds. */
 export interface AuditRow extends Omit<AuditEvent, 'detail'> {
-  /** JSON, as it is stored: the MAC is over its very bytes. */
+  /** JSON, as it is stored. */
   readonly detail?: string;
   readonly seq: number;
   readonly at: number;
   /** The audit key that the MAC was made with. */
   readonly keyVersion: number;
+  readonly mac: Buffer;
+}
+
+/** A row as the chain sees it, whatever has become of it. */
+export interface ChainLink {
+  readonly seq: number;
+  readonly keyVersion: number;
+  /** The exact bytes of its columns, from `linkContent`. */
+  readonly content: Buffer;
+  /** Empty where the column holds something else than bytes. */
   readonly mac: Buffer;
 }
 
@@ -37,6 +48,7 @@ export interface AuditTrail {
 
 /** The end of the chain, to be kept elsewhere (it goes to the log): a chain that is shorter has been cut. */
 export interface AuditHead {
+  /** 0 where there is no row yet. */
   readonly seq: number;
   /** Base64; empty where there is no row yet. */
   readonly mac: string;
@@ -44,73 +56,18 @@ export interface AuditHead {
 
 export interface AuditReader {
   head(): AuditHead;
-  /** Rows in order, from `after` (exclusive). */
+  /** In order. Rows that are appended meanwhile may be among them. */
   rows(filter?: AuditFilter): Iterable<AuditRow>;
+  /** Every row, or those behind `after`, in order and unread: for verifying. */
+  links(after?: number): Iterable<ChainLink>;
 }
 
 export interface AuditFilter {
+  /** A `seq`: rows behind it alone. */
   readonly after?: number;
   readonly keyid?: string;
   /** Epoch seconds. */
   readonly since?: number;
-}
-
-/** The MAC that stands before the first row. */
-export const CHAIN_START = Buffer.alloc(32);
-
-/** The MAC of a row, over the row before it and every one of its own columns. */
-export function auditMac(key: Buffer, before: Buffer, row: Omit<AuditRow, 'mac'>): Buffer {
-  const { seq, at, keyVersion, actor, action, subject, detail, keyid, requestId } = row;
-  const columns = [
-    seq,
-    at,
-    keyVersion,
-    actor,
-    action,
-    subject,
-    detail ?? null,
-    keyid ?? null,
-    requestId ?? null,
-  ];
-  return createHmac('sha256', key).update(before).update(JSON.stringify(columns)).digest();
-}
-
-export interface AuditFault {
-  readonly seq: number;
-  readonly why: string;
-}
-
-/**
- * Walks the chain.
- * @param keys audit keys by version.
- * @param head the newest end of the chain that is known from elsewhere.
- * @returns the first fault, or undefined where the chain is whole.
- */
-export function verifyChain(
-  rows: Iterable<AuditRow>,
-  keys: ReadonlyMap<number, Buffer>,
-  head?: AuditHead,
-): AuditFault | undefined {
-  let before: Buffer = CHAIN_START;
-  let seq = 0;
-  let passedHead = head === undefined || head.seq === 0;
-  for (const row of rows) {
-    seq++;
-    if (row.seq !== seq) return { seq, why: `row ${seq} is missing` };
-    const key = keys.get(row.keyVersion);
-    if (!key) return { seq, why: `it names the audit key ${row.keyVersion}, which is not there` };
-    if (!auditMac(key, before, row).equals(row.mac))
-      return { seq, why: 'its MAC does not hold: it, or the row before it, was changed' };
-    if (head && row.seq === head.seq) {
-      if (row.mac.toString('base64') !== head.mac) return { seq, why: 'its MAC is not that of the head' };
-      passedHead = true;
-    }
-    before = row.mac;
-  }
-  if (!passedHead)
-    return {
-      seq: seq + 1,
-      why: `the chain ends after row ${seq}; the head says ${head?.seq}: its tail was cut`,
-    };
-  return undefined;
+  /** Of all these, so many of the newest. */
+  readonly newest?: number;
 }

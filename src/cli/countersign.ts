@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from 'commander';
+import { audit } from './audit.ts';
 import { call } from './call.ts';
 import { MISUSED, REFUSED, reportError } from './command.ts';
 import { config } from './config.ts';
@@ -16,7 +17,7 @@ import { serve } from './serve.ts';
 const program = new Command('countersign')
   .description('A gateway for calls between services: signed requests in, countersigned responses out.')
   .showHelpAfterError('(--help tells more)');
-for (const each of [serve, consumer, key, call, explain, config, doctor]) program.addCommand(each());
+for (const each of [serve, consumer, key, audit, call, explain, config, doctor]) program.addCommand(each());
 
 /** Commander exits with 1 where it is misused; ours is 2. */
 function throwInstead(command: Command): void {

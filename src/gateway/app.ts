@@ -13,6 +13,7 @@ import type { LifePolicy } from '../signatures/request-profile.ts';
 import type { CallState, Stage } from './call.ts';
 import type { Metrics } from './metrics.ts';
 import { answer } from './middleware/answer.ts';
+import { auditRefusal, type RecordRefusal } from './middleware/audit-refusal.ts';
 import { authenticate } from './middleware/authenticate.ts';
 import { authorizeCall } from './middleware/authorize-call.ts';
 import { claimNonce } from './middleware/claim-nonce.ts';
@@ -41,6 +42,7 @@ export interface AppParts {
   readonly origins: () => readonly Origin[];
   readonly routes: () => Routes;
   readonly life: LifePolicy;
+  readonly record: RecordRefusal;
   /** Bytes. */
   readonly mostBody: number;
   readonly mostInFlight: number;
@@ -48,13 +50,15 @@ export interface AppParts {
 
 /** On the way in from top to bottom, on the way out from bottom to top. */
 export function pipeline(parts: AppParts): readonly Stage[] {
-  const { clock, logger, metrics, keys, nonces, buckets, peers, origins, routes, life } = parts;
+  const { clock, logger, metrics, keys, nonces, buckets, peers, origins, routes } = parts;
+  const { life, record } = parts;
   return [
     drainBody,
     logRequest({ logger, metrics }),
-    signResponse({ clock, logger }),
+    signResponse({ clock, logger, record }),
     renderProblem({ logger }),
     shedLoad({ mostInFlight: parts.mostInFlight }),
+    auditRefusal({ record }),
     readMessage({ peers, origins, probes: PROBES }),
     limitFailures({ buckets, keys }),
     findRoute({ routes }),

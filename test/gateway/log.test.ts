@@ -247,8 +247,9 @@ describe('metrics', () => {
     expect(grown('countersign_calls_total{code="signature-missing"}')).toBe(1);
     expect(grown('countersign_calls_total{code="request-malformed"}')).toBe(1);
     expect(grown('countersign_call_duration_seconds_count')).toBe(5);
-    expect(grown('countersign_commit_size_sum')).toBe(3);
-    expect(grown('countersign_commit_duration_seconds_count')).toBe(3);
+    expect(grown('countersign_commit_size_sum')).toBe(4);
+    // Three claims, and the row of the refusal.
+    expect(grown('countersign_commit_duration_seconds_count')).toBe(4);
     expect(grown('countersign_nonces_held')).toBe(2);
     expect(grown('countersign_store_errors_total')).toBe(0);
   });

@@ -2,11 +2,13 @@
  * The pipeline over a started gateway's store, with parts of the test's own choice: its routes, its limits.
  * @module
  */
+import { UnverifiedCalls } from '../../src/audit/unverified-calls.ts';
 import { KeyDirectory } from '../../src/consumers/key-directory.ts';
 import { type AppParts, createApp } from '../../src/gateway/app.ts';
 import type { Route } from '../../src/gateway/call.ts';
 import { Listener } from '../../src/gateway/listener.ts';
 import { Metrics } from '../../src/gateway/metrics.ts';
+import { recordRefusal } from '../../src/gateway/middleware/audit-refusal.ts';
 import { Peers } from '../../src/gateway/peer.ts';
 import { Routes } from '../../src/gateway/routes/routes.ts';
 import { FailureBuckets } from '../../src/limits/failure-bucket.ts';
@@ -51,6 +53,11 @@ export async function startPipeline(
     origins: () => [{ scheme: 'http', authority }],
     routes: () => routes,
     life: { maxLife: 300, skew: 30 },
+    record: recordRefusal({
+      commitGroup: store.commitGroup,
+      unverified: new UnverifiedCalls(),
+      logger: log.logger,
+    }),
     mostBody: 1000,
     mostInFlight: 100,
     ...parts,

@@ -43,6 +43,7 @@ export function authenticate({ clock, keys, life }: AuthenticateParts): Stage {
     const verified = verifyRequest(request, key?.secret);
     state.verified = verified;
     state.consumer = key?.consumer;
+    state.actor = key?.actor ?? '';
     // A message that has expired can never become good again. Any other answer waits until its nonce is claimed.
     const untimely = judgeTimes(verified.parameters, life, now);
     if (untimely?.code === 'signature-expired') throw untimely;

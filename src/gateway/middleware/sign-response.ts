@@ -8,13 +8,20 @@ import { contentDigest } from '../../signatures/content-digest.ts';
 import { signResponse as sign } from '../../signatures/sign.ts';
 import type { VerifiedRequest } from '../../signatures/verify-request.ts';
 import type { Context, Stage } from '../call.ts';
+import type { RecordRefusal } from './audit-refusal.ts';
 import { sendProblem } from './render-problem.ts';
 
 /** Statuses whose answers have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5). */
 const WITHOUT_CONTENT = new Set([204, 205, 304]);
 const NOTHING = '';
 
-export function signResponse({ clock, logger }: { clock: Clock; logger: Logger }): Stage {
+export interface SignResponseParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly record: RecordRefusal;
+}
+
+export function signResponse({ clock, logger, record }: SignResponseParts): Stage {
   return async function signResponse(ctx, next) {
     await next();
     ctx.set('Cache-Control', 'no-store, no-transform');
@@ -26,7 +33,7 @@ export function signResponse({ clock, logger }: { clock: Clock; logger: Logger }
       // The answer holds what can't be signed. What is sent in its place says so, and is signed.
       logger.error({ requestId: ctx.state.requestId, err: error }, 'an answer could not be signed');
       // The error itself would blame the caller, who has no part in it.
-      sendProblem(ctx, undefined);
+      sendProblem(ctx, await record(ctx, undefined));
       ctx.set('Cache-Control', 'no-store, no-transform');
       addSignature(ctx, verified, epochSeconds(clock));
     }

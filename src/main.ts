@@ -7,23 +7,39 @@ import { Minutes } from './audit/minutes.ts';
 import { UnverifiedCalls } from './audit/unverified-calls.ts';
 import { type Clock, epochSeconds, systemClock } from './clock.ts';
 import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
+import { follow, type Reload } from './config/reload.ts';
 import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
 import { KeyDirectory } from './consumers/key-directory.ts';
+import {
+  endPublicDemo,
+  makePublicDemo,
+  PUBLIC_DEMO_QUOTA,
+  type PublicDemoKey,
+  type PublicDemoParts,
+  publicDemoExpired,
+  publicDemoKey,
+} from './consumers/public-demo.ts';
 import { addConsumer } from './consumers/registration.ts';
 import { createApp } from './gateway/app.ts';
 import { Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { recordRefusal } from './gateway/middleware/audit-refusal.ts';
 import { Peers } from './gateway/peer.ts';
+import { apiPages } from './gateway/routes/management/docs.ts';
+import { apiDocument } from './gateway/routes/management/openapi.ts';
+import { managementRoutes } from './gateway/routes/management/table.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
+import { ConsumerQuotas } from './limits/consumer-quotas.ts';
 import { FailureBuckets } from './limits/failure-bucket.ts';
 import { SqliteStore } from './storage/sqlite/store.ts';
 
 const PURGE_INTERVAL = 30_000;
 const MINUTE = 60_000;
+/** Seconds for which a result is kept under an Idempotency-Key. */
+const RESULT_LIFE = 24 * 3600;
 /** Calls that one process holds at once: beyond it, waiting costs every caller more than being told. */
 const MOST_IN_FLIGHT = 4096;
 
@@ -40,6 +56,11 @@ export interface Gateway {
   /** The demo consumer's credentials file, where there is a demo consumer. */
   readonly demoFile: string | undefined;
   readonly store: SqliteStore;
+  /**
+   * Follows a new configuration at once, as far as that needs no restart; calls in flight end on the routes that they
+   * began with. What waits for a restart is named in the log, and in the answer.
+   */
+  reload(config: Config): Reload;
   /** Finishes what is in flight, refuses new connections, closes the database. */
   close(): Promise<void>;
 }
@@ -81,9 +102,37 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   });
 
   const upstreams = new Upstreams({ maxBody: config.limits.upstreamBody });
-  const own = ownRoutes({ readiness: () => ({ store: failureOf(() => store.ping()) }), metrics });
-  const routes = new Routes(own, LOCAL_PATHS, upstreamLookup(config.routes, upstreams));
+  const demo: PublicDemoParts = { consumers: store.consumers, vault: store.vault, facts: store };
+  const own = ownRoutes({
+    readiness: () => ({ store: failureOf(() => store.ping()) }),
+    metrics,
+    document: apiPages(() => document),
+    ...(config.publicDemo && { demoKey: () => currentDemoKey(store, demo, clock) }),
+  });
+  const quotasOf = (config: Config) => new ConsumerQuotas([PUBLIC_DEMO_QUOTA, ...config.quotas]);
+  const parts = {
+    clock,
+    keys,
+    commitGroup: store.commitGroup,
+    vault: store.vault,
+    skew: life.skew,
+    keyLife: RESULT_LIFE,
+    consumers: store.consumers,
+    roleSettings: () => ({
+      listed: current.roles,
+      grantable: current.grantableRoles,
+      routes: current.routes,
+    }),
+  };
+  const management = managementRoutes(parts, () => routes.inCode);
+  const routesOf = ({ routes }: Config) =>
+    new Routes({ own, local: LOCAL_PATHS, management, upstream: upstreamLookup(routes, upstreams) });
+  let current = config;
+  let routes: Routes = routesOf(config);
+  const document = apiDocument(routes.inCode);
+  let quotas = quotasOf(config);
   let origins: readonly Origin[] = [];
+  let port = 0;
 
   const app = createApp({
     clock,
@@ -92,6 +141,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     keys,
     nonces: store.nonces,
     buckets: new FailureBuckets(config.limits.failures, clock),
+    quotas: () => quotas,
+    quotaStore: store.quotas,
     peers: new Peers(config.trustedProxies),
     origins: () => origins,
     routes: () => routes,
@@ -116,6 +167,22 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const eachMinute = setInterval(() => void minutes.write(), MINUTE);
   eachMinute.unref();
 
+  function reload(next: Config): Reload {
+    const done = follow(current, next);
+    // All are made before the first is put in place: what fails leaves everything as it was.
+    const [newRoutes, newQuotas] = [routesOf(done.config), quotasOf(done.config)];
+    current = done.config;
+    routes = newRoutes;
+    quotas = newQuotas;
+    origins = publicOrigins(current, port);
+    if (done.changed.includes('logLevel')) logger.level = current.logLevel;
+    logger.info({ changed: done.changed, routes: current.routes.length }, 'reloaded');
+    if (done.restart.length > 0) {
+      logger.warn({ settings: done.restart }, 'changed, and in force after a restart alone');
+    }
+    return done;
+  }
+
   async function close(): Promise<void> {
     clearInterval(purge);
     clearInterval(eachMinute);
@@ -127,7 +194,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
 
   try {
     const demoKeyid = isLoopbackHost(config.host) ? await makeDemo(store, config.data, clock) : undefined;
-    const port = await listener.listen({ host: config.host, port: config.port });
+    await openOrEndDemo(store, demo, config.publicDemo, clock);
+    port = await listener.listen({ host: config.host, port: config.port });
     origins = publicOrigins(config, port);
     const url = originText(origins[0] as Origin);
     if (demoKeyid !== undefined) noteDemoUrl(config.data, demoKeyid, url);
@@ -136,7 +204,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         ? undefined
         : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
     logger.info({ url, port, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
-    return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, close };
+    return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, reload, close };
   } catch (error) {
     await close();
     throw error;
@@ -154,6 +222,30 @@ function makeDemo(store: SqliteStore, folder: string, clock: Clock): Promise<str
     store.rememberDemo(issued.keyid);
     return issued.keyid;
   });
+}
+
+/** The public demo is made, renewed or ended as the configuration says now. */
+async function openOrEndDemo(
+  store: SqliteStore,
+  demo: PublicDemoParts,
+  isOpen: boolean,
+  clock: Clock,
+): Promise<void> {
+  const now = epochSeconds(clock);
+  const isGood = publicDemoKey(demo, now) !== undefined;
+  if (isOpen === isGood) return;
+  await store.commitGroup.run('open or end the public demo', (tx) =>
+    isOpen ? makePublicDemo(tx, demo, now) : endPublicDemo(tx, demo, now),
+  );
+}
+
+async function currentDemoKey(
+  store: SqliteStore,
+  demo: PublicDemoParts,
+  clock: Clock,
+): Promise<PublicDemoKey | undefined> {
+  if (publicDemoExpired(demo, epochSeconds(clock))) await openOrEndDemo(store, demo, true, clock);
+  return publicDemoKey(demo, epochSeconds(clock));
 }
 
 function failureOf(check: () => void): string | undefined {

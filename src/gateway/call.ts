@@ -3,13 +3,38 @@
  * @module
  */
 import type Koa from 'koa';
+import type { z } from 'zod';
 import type { CountersignError, ErrorCode } from '../errors.ts';
+import type { Quota, QuotaVerdict } from '../limits/quotas.ts';
 import type { SecurityContext } from '../security/security-context.ts';
 import type { RequestMessage } from '../signatures/components.ts';
 import type { VerifiedRequest } from '../signatures/verify-request.ts';
 
 /** See the README, "Asking again". */
 export type IdempotencyClass = 'none' | 'upstream' | 'nonce' | 'key';
+
+/** What a route takes, part by part: what is left out may not be there. */
+export interface RouteSchema {
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+}
+
+/** What an answer holds, for the document of the API: no schema where there is no content. */
+export interface AnswerDescription {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  readonly contentType?: string;
+  /** Header fields that it bears, each with what it says. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** For people who read the document of the API. */
+export interface RouteDescription {
+  readonly summary: string;
+  readonly details?: string;
+  /** By status. */
+  readonly answers: Readonly<Record<number, AnswerDescription>>;
+}
 
 /** Where a call goes. A route in code that leaves one of these out stops the start with its name. */
 export interface Route {
@@ -19,6 +44,16 @@ export interface Route {
   /** The role that it asks for; `any` for whoever is authenticated. */
   readonly role: string;
   readonly idempotency: IdempotencyClass;
+  /** What it takes; null where that is nothing, or is not the gateway's to read. */
+  readonly schema: RouteSchema | null;
+  /** What the document of the API says of it; a route of an upstream isn't in it. */
+  readonly description?: RouteDescription;
+  /** What a consumer does for itself: closed to the demo role. */
+  readonly selfService?: true;
+  /** A call by another method than GET that changes nothing: open to the public demo key. */
+  readonly changesNothing?: true;
+  /** Its answer holds a secret. */
+  readonly issuesSecret?: true;
   /** Whether conditional, range and preference fields must be covered: on the gateway's own API. */
   readonly conditions: boolean;
   /** Whether `%2f` may stand in the path. */
@@ -45,6 +80,10 @@ export class CallState {
   untimely: CountersignError | undefined;
   /** Whether the nonce is used up. An endpoint of the class `nonce` claims it in its own unit of work. */
   claimed = false;
+  /** Quotas that the call is to be charged to as soon as its nonce is claimed. */
+  owed: readonly Quota[] | undefined;
+  /** What was left of its quotas once it was charged. */
+  quota: QuotaVerdict | undefined;
   consumer: string | undefined;
   /** The consumer's pseudonymous id, for the audit record. */
   actor = '';

@@ -18,9 +18,6 @@ export interface EndpointResult {
   readonly body?: unknown;
 }
 
-/** Checks unknown input; throws `validation-failed` with every fault. */
-export type Schema<T> = (input: unknown) => T;
-
 /** What pure functions may know besides their input: they read no clock and draw no numbers themselves. */
 export interface Circumstances<Role extends string> {
   readonly context: Authorized<Role>;
@@ -29,20 +26,24 @@ export interface Circumstances<Role extends string> {
 }
 
 /**
+ * Randomness, such as that of a new secret, is drawn in `loadState`: it is a part of what is found.
+ *
  * @typeParam Tx the unit of work
+ * @typeParam I what comes in, unchecked
  * @typeParam P what the caller asks for
  * @typeParam S what is loaded
  * @typeParam C what changes
  */
-export interface IdempotentEndpoint<Tx, P, S, C, Role extends string> {
+export interface IdempotentEndpoint<Tx, I, P, S, C, Role extends string> {
   /** In the audit record: `noun.verb`. */
   readonly name: string;
   readonly role: Role;
   /** `nonce`: once per signed message. `key`: once per Idempotency-Key, which outlives the signature. */
   readonly idempotency: 'nonce' | 'key';
   /** Answers with a secret: its result is stored only under an Idempotency-Key, and goes only over TLS or loopback. */
-  readonly issuesSecret?: boolean;
-  readonly parameters: Schema<P>;
+  readonly issuesSecret?: true;
+  /** Checks what came in; throws `validation-failed` with every fault. Pure. */
+  parameters(input: I, circumstances: Circumstances<Role>): P;
   loadState(tx: Tx, parameters: P, circumstances: Circumstances<Role>): S | Promise<S>;
   /** Pure. Throws a refusal where the state doesn't allow the change. */
   updateState(state: S, parameters: P, circumstances: Circumstances<Role>): C;

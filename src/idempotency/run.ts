@@ -2,11 +2,13 @@
  * Runs an endpoint once: nonce or key, effect, result and audit row in one unit of work, or none of them.
  * @module
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { AuditTrail } from '../audit/audit.ts';
 import { CountersignError } from '../errors.ts';
 import { KEPT_BEYOND, type Nonce, type NonceClaims } from '../replay/nonces.ts';
-import type { Circumstances, EndpointResult, IdempotentEndpoint } from './endpoint.ts';
+import type { Authorized } from '../security/authorize.ts';
+import type { EndpointResult, IdempotentEndpoint } from './endpoint.ts';
+import { messageKey, type Outbox } from './outbox.ts';
 import type { DoneRecord, DoneRecords } from './records.ts';
 
 /** What a unit of work must offer for an endpoint to be run in it. */
@@ -14,6 +16,7 @@ export interface EndpointTransaction {
   readonly nonces: NonceClaims;
   readonly records: DoneRecords;
   readonly audit: AuditTrail;
+  readonly outbox: Outbox;
 }
 
 /** Seals and opens stored results: they may hold what only the caller should see. */
@@ -24,21 +27,27 @@ export interface ResultSealing {
 
 /** What makes a second call the same call. */
 export type CallIdentity =
+  /** Nothing does: its nonce is claimed already, and the call is one that may be repeated by definition. */
+  | { readonly by: 'once' }
   | { readonly by: 'nonce'; readonly nonce: Nonce }
   | { readonly by: 'key'; readonly key: string; readonly principal: string };
 
-export interface EndpointCall<Role extends string> {
+export interface EndpointCall<I, Role extends string> {
   readonly identity: CallIdentity;
   /** From `fingerprintOf`: another request under the same key is refused by it. */
   readonly fingerprint: string;
   /** As it came in; the endpoint's schema checks it. */
-  readonly input: unknown;
-  readonly circumstances: Circumstances<Role>;
+  readonly input: I;
+  /** Epoch seconds. */
+  readonly now: number;
   readonly keyid: string;
   readonly actor: string;
   readonly requestId: string;
-  /** Throws where the caller may not act any more, asked once the transaction has followed every change. */
-  readonly checkCaller: () => void;
+  /**
+   * Asked inside the transaction, once it has followed every change: what the caller may do now. Throws where it may
+   * not do this any more, also where it did it before and asks for the result.
+   */
+  readonly authorize: () => Authorized<Role>;
 }
 
 export interface RunOptions {
@@ -52,6 +61,8 @@ export interface RunOutcome {
   readonly result: EndpointResult;
   /** The call was made before, and this is its first result. */
   readonly replayed: boolean;
+  /** Epoch seconds until which the result is kept; undefined where it isn't, or only for the message itself. */
+  readonly keptUntil: number | undefined;
 }
 
 /** The commit group, or any other that runs work in a transaction. */
@@ -59,101 +70,152 @@ export interface UnitOfWork<Tx> {
   run<T>(name: string, work: (tx: Tx) => T | Promise<T>): Promise<T>;
 }
 
-export async function runEndpoint<Tx extends EndpointTransaction, P, S, C, Role extends string>(
+export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role extends string>(
   unitOfWork: UnitOfWork<Tx>,
-  endpoint: IdempotentEndpoint<Tx, P, S, C, Role>,
-  call: EndpointCall<Role>,
+  endpoint: IdempotentEndpoint<Tx, I, P, S, C, Role>,
+  call: EndpointCall<I, Role>,
   options: RunOptions,
 ): Promise<RunOutcome> {
-  const { identity, circumstances, fingerprint } = call;
-  // Before the transaction: what can't be read stores nothing under a key.
-  const parameters = endpoint.parameters(call.input);
+  const { identity } = call;
   const id = recordId(identity);
-  return unitOfWork.run(endpoint.name, async (tx) => {
-    const first = await firstResult(tx, id, call, options.sealing);
-    call.checkCaller();
-    if (first) return { result: first, replayed: true };
+  const ownKeptUntil = identity.by === 'key' ? call.now + options.keyLife : undefined;
+  return unitOfWork.run(endpoint.name, async (shared) => {
+    const tx = withDerivedKeys(shared, id);
+    const known = await firstRecord(tx, id, call);
+    const context = call.authorize();
+    if (known) {
+      const keptUntil = identity.by === 'key' ? known.keptUntil : undefined;
+      return { result: opened(id, known, options.sealing), replayed: true, keptUntil };
+    }
 
+    const circumstances = { context, now: call.now };
+    // After the record was looked for: a time that was good when it was first sent is in the past at a retry.
+    const parameters = endpoint.parameters(call.input, circumstances);
     const state = await endpoint.loadState(tx, parameters, circumstances);
     const changes = endpoint.updateState(state, parameters, circumstances);
-    await endpoint.apply(tx, changes, circumstances.context);
+    await endpoint.apply(tx, changes, context);
     const result = endpoint.getResponse(changes, parameters);
-    if (identity.by === 'key' || !endpoint.issuesSecret) {
-      const keptUntil =
-        identity.by === 'key'
-          ? circumstances.now + options.keyLife
-          : identity.nonce.expires + options.skew + KEPT_BEYOND;
-      const sealedResult = options.sealing.seal(id, Buffer.from(JSON.stringify(result)));
-      await tx.records.put(id, { fingerprint, status: 'done', sealedResult, keptUntil });
-    }
+    await store(tx, id, endpoint, call, result, options);
     const { actor, keyid, requestId } = call;
-    await tx.audit.append({
-      actor,
-      action: endpoint.name,
-      keyid,
-      requestId,
-      ...endpoint.audit(changes, parameters),
-    });
-    return { result, replayed: false };
+    const event = { actor, action: endpoint.name, keyid, requestId };
+    await tx.audit.append({ ...event, ...endpoint.audit(changes, parameters) });
+    return { result, replayed: false, keptUntil: ownKeptUntil };
   });
 }
 
-/** Claims the nonce or finds the key. @returns the stored result where this call was carried out before. */
-async function firstResult<Role extends string>(
+/** Messages that an endpoint sends get keys from its call, so that they are known again wherever they were delivered. */
+function withDerivedKeys<Tx extends EndpointTransaction>(tx: Tx, id: string): Tx {
+  let sent = 0;
+  const outbox: Outbox = { add: (message) => tx.outbox.add({ key: messageKey(id, sent++), ...message }) };
+  return { ...tx, outbox };
+}
+
+/** Not what holds a secret, unless the caller chose a key to ask for it by: captured bytes alone must not get it. */
+async function store<I, Role extends string>(
   tx: EndpointTransaction,
   id: string,
-  { identity, fingerprint, circumstances }: EndpointCall<Role>,
-  sealing: ResultSealing,
-): Promise<EndpointResult | undefined> {
-  if (identity.by === 'nonce') {
-    const verdict = await tx.nonces.claim(identity.nonce);
-    if (verdict === 'claimed') return undefined;
-    const record = verdict === 'replayed' ? await tx.records.find(id) : undefined;
-    if (record?.sealedResult) return opened(id, record, sealing);
-    if (verdict === 'expired') {
-      throw new CountersignError(
-        'signature-expired',
-        'The message is older than what is remembered of nonces; sign again.',
-        {
-          members: { 'server-time': circumstances.now },
-        },
-      );
-    }
+  { issuesSecret }: { readonly issuesSecret?: true },
+  { identity, fingerprint, now }: EndpointCall<I, Role>,
+  result: EndpointResult,
+  { sealing, keyLife, skew }: RunOptions,
+): Promise<void> {
+  if (identity.by === 'once' || (identity.by === 'nonce' && issuesSecret)) return;
+  const keptUntil = identity.by === 'key' ? now + keyLife : identity.nonce.expires + skew + KEPT_BEYOND;
+  const sealedResult = sealing.seal(id, Buffer.from(JSON.stringify(result)));
+  await tx.records.put(id, {
+    fingerprint,
+    status: 'done',
+    sealedResult,
+    begunAt: now,
+    endedAt: now,
+    keptUntil,
+  });
+}
+
+/** Claims the nonce or finds the key. @returns the record of it where this call was carried out before. */
+async function firstRecord<I, Role extends string>(
+  tx: EndpointTransaction,
+  id: string,
+  { identity, fingerprint, now }: EndpointCall<I, Role>,
+): Promise<DoneRecord | undefined> {
+  if (identity.by === 'once') return undefined;
+  if (identity.by === 'nonce') return claimNonce(tx, id, identity.nonce, fingerprint, now);
+  const record = await tx.records.find(id);
+  if (!record || record.keptUntil <= now) return undefined;
+  if (record.fingerprint !== fingerprint) throw mismatch();
+  if (record.status !== 'done') throw inFlight();
+  return record;
+}
+
+/**
+ * Claims a nonce in the transaction of what it stands for.
+ * @returns undefined where it was fresh, and else the record of the same message.
+ * @throws nonce-replayed where it has none, or was used by another message; signature-expired.
+ */
+export async function claimNonce(
+  tx: Pick<EndpointTransaction, 'nonces' | 'records'>,
+  id: string,
+  nonce: Nonce,
+  fingerprint: string,
+  now: number,
+): Promise<DoneRecord | undefined> {
+  const verdict = await tx.nonces.claim(nonce);
+  if (verdict === 'claimed') return undefined;
+  if (verdict === 'expired') {
     throw new CountersignError(
-      'nonce-replayed',
-      'This nonce was used before, by a call that stored no result. Sign again with a new nonce.',
+      'signature-expired',
+      'The message is older than what is remembered of nonces; sign again.',
+      { members: { 'server-time': now } },
     );
   }
   const record = await tx.records.find(id);
-  if (!record || record.keptUntil <= circumstances.now) return undefined;
-  if (record.fingerprint !== fingerprint) {
-    throw new CountersignError(
-      'idempotency-mismatch',
-      'This Idempotency-Key was used for another request; take a new key for new work.',
-    );
-  }
-  if (record.status === 'running') {
-    throw new CountersignError('idempotency-in-flight', 'The first call under this key is still running.', {
-      headers: { 'Retry-After': '1' },
-    });
-  }
-  return opened(id, record, sealing);
+  if (record?.fingerprint === fingerprint) return record;
+  throw new CountersignError(
+    'nonce-replayed',
+    record
+      ? 'This nonce was used before, by another request. Sign again with a new nonce.'
+      : 'This nonce was used before, by a call that stored no result. Sign again with a new nonce.',
+  );
 }
 
-function opened(id: string, record: DoneRecord, sealing: ResultSealing): EndpointResult {
-  return JSON.parse(sealing.open(id, record.sealedResult as Buffer).toString()) as EndpointResult;
+export function mismatch(): CountersignError {
+  return new CountersignError(
+    'idempotency-mismatch',
+    'This Idempotency-Key was used for another request; take a new key for new work.',
+  );
+}
+
+export function inFlight(): CountersignError {
+  return new CountersignError('idempotency-in-flight', 'The first call is still running.', {
+    headers: { 'Retry-After': '1' },
+  });
+}
+
+function opened(id: string, { sealedResult }: DoneRecord, sealing: ResultSealing): EndpointResult {
+  return JSON.parse(sealing.open(id, sealedResult as Buffer).toString()) as EndpointResult;
 }
 
 /** A record belongs to one nonce of one key, or to one Idempotency-Key of one principal. */
 export function recordId(identity: CallIdentity): string {
-  const parts =
-    identity.by === 'nonce'
-      ? ['nonce', identity.nonce.keyid, identity.nonce.value]
-      : ['key', identity.principal, identity.key];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+  return hashed(partsOf(identity));
+}
+
+function partsOf(identity: CallIdentity): readonly string[] {
+  switch (identity.by) {
+    case 'nonce':
+      return ['nonce', identity.nonce.keyid, identity.nonce.value];
+    case 'key':
+      return ['key', identity.principal, identity.key];
+    case 'once':
+      return ['once', randomUUID()];
+  }
 }
 
 /** What a request is, apart from its signature: method, raw target, digest, and every covered field that is forwarded. */
 export function fingerprintOf(parts: readonly string[]): string {
+  return hashed(parts);
+}
+
+function hashed(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 }

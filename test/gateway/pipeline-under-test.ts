@@ -27,6 +27,7 @@ export const signedRoute = (answer: Route['answer'], more: Partial<Route> = {}):
   credential: 'signature',
   role: 'any',
   idempotency: 'none',
+  schema: null,
   conditions: false,
   encodedSlash: false,
   answer,
@@ -40,7 +41,7 @@ export async function startPipeline(
   parts: Partial<AppParts> = {},
 ): Promise<PipelineUnderTest> {
   const log = capturedLog();
-  const routes = new Routes(own, new Set(), () => undefined);
+  const routes = new Routes({ own, local: new Set(), management: [], upstream: () => undefined });
   let authority = '';
   const app = createApp({
     clock,

@@ -11,7 +11,7 @@ import type { Routes } from '../routes/routes.ts';
 export function findRoute({ routes }: { routes: () => Routes }): Stage {
   return async function findRoute(ctx, next) {
     const { message, encodedSlash } = ctx.state;
-    const route = routes().find(message.method, pathOf(message.target), ctx.state.local);
+    const { route, params } = routes().find(message.method, pathOf(message.target), ctx.state.local);
     if (encodedSlash && !route.encodedSlash) {
       throw new CountersignError(
         'target-ambiguous',
@@ -19,6 +19,7 @@ export function findRoute({ routes }: { routes: () => Routes }): Stage {
       );
     }
     ctx.state.route = route;
+    ctx.state.params = params;
     return next();
   };
 }

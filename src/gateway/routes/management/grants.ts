@@ -1,0 +1,253 @@
+/**
+ * `/v1/grants`: a consumer asks for a role. It has it at once where the configuration lets it, and otherwise when an
+ * operator says yes.
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { type Consumer, type RoleGrant, roleFaults } from '../../../consumers/consumer.ts';
+import { CountersignError } from '../../../errors.ts';
+import { grants as grantsRole } from '../../../security/roles.ts';
+import type { SecurityContext } from '../../../security/security-context.ts';
+import type { Transaction } from '../../../storage/unit-of-work.ts';
+import type { Route } from '../../call.ts';
+import { checkInput } from '../api-input.ts';
+import { endpointRoute } from '../endpoint-route.ts';
+import { readerRoute } from '../reader-route.ts';
+import { known } from './consumers.ts';
+import { checkIfMatch } from './entity-tag.ts';
+import { knownKey } from './keys.ts';
+import { refuseBeyond } from './operator-roles.ts';
+import { pageOfAll } from './paging.ts';
+import type { ManagementParts } from './parts.ts';
+import { decision, grantFilter, grantItem, isoTime, isoTimeOrNull, listOf, newGrant } from './schemas.ts';
+
+const READ = 'operator:grants:read';
+const DECIDE = 'operator:grants';
+/** Requests of one consumer that wait for an answer. */
+const MOST_WAITING = 16;
+const MOST_ROLES = 64;
+
+const LOCATION = { Location: 'The grant.' };
+
+export function listGrants({ consumers }: ManagementParts): Route {
+  return readerRoute({
+    name: 'grants.list',
+    role: 'any',
+    schema: { query: grantFilter },
+    selfService: true,
+    description: {
+      summary: 'List grants: who asked for which role, and what became of it',
+      details: `Operators (${READ}) see those of all consumers, others their own.`,
+      answers: { 200: { description: 'A page.', schema: listOf(grantItem) } },
+    },
+    read({ query: { consumer: asked, status, ...page }, context }) {
+      const consumer = asked ?? (isReader(context) ? undefined : context.consumer);
+      if (consumer !== context.consumer) refuseOthers(context);
+      const filter = { ...(consumer !== undefined && { consumer }), ...(status && { status }) };
+      const found = consumers.grants(filter);
+      return { body: pageOfAll('grants', found, page, ({ id }) => id, itemOf) };
+    },
+  });
+}
+
+export function showGrant({ consumers }: ManagementParts): Route {
+  return readerRoute({
+    name: 'grants.show',
+    role: 'any',
+    schema: {},
+    selfService: true,
+    description: {
+      summary: 'Show a grant',
+      answers: { 200: { description: 'The grant.', schema: grantItem } },
+    },
+    read({ params, context }) {
+      const grant = consumers.findGrant(params.id ?? '');
+      // Whose it is isn't told to others.
+      const isTheirs = grant && (grant.consumer === context.consumer || isReader(context));
+      return { body: itemOf(knownGrant(isTheirs ? grant : undefined, params.id)) };
+    },
+  });
+}
+
+export function askForRole(parts: ManagementParts): Route {
+  const schema = { body: newGrant };
+  return endpointRoute(
+    {
+      name: 'grant.ask',
+      role: 'any',
+      idempotency: 'nonce',
+      parameters(input) {
+        checkIfMatch(input.ifMatch, undefined);
+        const { listed } = parts.roleSettings();
+        const { body } = checkInput(schema, input, ({ role }) =>
+          role === undefined ? [] : askFaults(role, listed),
+        );
+        return { role: body.role, narrowed: input.narrowed };
+      },
+      loadState(tx, _parameters, { context }) {
+        const { consumer: name = '', keyid = '' } = context;
+        return {
+          ...knownKey(tx.consumers, { name, keyid }),
+          waiting: tx.consumers.grants({ consumer: name, status: 'requested' }),
+          id: randomBytes(9).toString('hex'),
+        };
+      },
+      updateState({ consumer, key, waiting, id }, { role, narrowed }, { now }) {
+        if (narrowed || key.roleSubset) {
+          throw new CountersignError(
+            'key-forbidden',
+            'A key or a call that is narrowed may not ask for more; ask with a key that has no role subset, without Countersign-Narrow.',
+          );
+        }
+        if (holds(consumer, role)) throw conflict(`"${consumer.name}" has the role "${role}" already.`);
+        const atOnce = parts.roleSettings().grantable.some((grantable) => grantsRole(grantable, role));
+        const grant: RoleGrant = {
+          id,
+          consumer: consumer.name,
+          role,
+          requestedAt: now,
+          ...(atOnce ? { status: 'granted', decidedAt: now } : { status: 'requested' }),
+        };
+        if (atOnce) return { grant, roles: withRole(consumer, role) };
+        if (waiting.some((each) => each.role === role))
+          throw conflict(
+            `"${consumer.name}" has asked for the role "${role}" already; an operator must answer.`,
+          );
+        if (waiting.length >= MOST_WAITING)
+          throw conflict(
+            `${waiting.length} requests wait for an operator already; ask again once they are answered.`,
+          );
+        return { grant, roles: undefined };
+      },
+      apply: putGrant,
+      getResponse: ({ grant }) => ({
+        status: 201,
+        headers: { location: `/v1/grants/${grant.id}` },
+        body: itemOf(grant),
+      }),
+      audit: grantEvent,
+    },
+    {
+      schema,
+      selfService: true,
+      description: {
+        summary: 'Ask for a role',
+        details:
+          'It is granted at once where the configuration marks it as grantable; otherwise an operator decides. Only with a key that has no role subset, and without Countersign-Narrow.',
+        answers: {
+          201: { description: 'Granted or requested: see `status`.', schema: grantItem, headers: LOCATION },
+        },
+      },
+    },
+    parts,
+  );
+}
+
+export function decideGrant(parts: ManagementParts): Route {
+  const schema = { body: decision };
+  return endpointRoute(
+    {
+      name: 'grant.decide',
+      role: DECIDE,
+      idempotency: 'nonce',
+      parameters(input) {
+        checkIfMatch(input.ifMatch, undefined);
+        return { id: input.params.id ?? '', ...checkInput(schema, input).body };
+      },
+      loadState(tx, { id }) {
+        const grant = knownGrant(tx.consumers.findGrant(id), id);
+        return { grant, consumer: known(tx.consumers.find(grant.consumer), grant.consumer) };
+      },
+      updateState({ grant, consumer }, { decision }, { context, now }) {
+        if (grant.status !== 'requested') throw conflict(`This was decided before: ${grant.status}.`);
+        if (decision === 'deny') return { grant: decided(grant, 'denied', now), roles: undefined };
+        refuseBeyond(context, [grant.role]);
+        const roles = holds(consumer, grant.role) ? undefined : withRole(consumer, grant.role);
+        return { grant: decided(grant, 'granted', now), roles };
+      },
+      apply: putGrant,
+      getResponse: ({ grant }) => ({ status: 200, body: itemOf(grant) }),
+      audit: grantEvent,
+    },
+    {
+      schema,
+      description: {
+        summary: 'Answer a request for a role',
+        answers: { 200: { description: 'As it was decided.', schema: grantItem } },
+      },
+    },
+    parts,
+  );
+}
+
+interface GrantChange {
+  readonly grant: RoleGrant;
+  /** The consumer's roles from now on; undefined where they stay. */
+  readonly roles: readonly string[] | undefined;
+}
+
+async function putGrant(tx: Transaction, { grant, roles }: GrantChange): Promise<void> {
+  await tx.consumers.putGrant(grant);
+  if (roles) await tx.consumers.update(grant.consumer, { roles });
+}
+
+function grantEvent({ grant: { id, consumer, role, status } }: GrantChange) {
+  return { subject: consumer, detail: { grant: id, role, status } };
+}
+
+function decided(grant: RoleGrant, status: 'granted' | 'denied', decidedAt: number): RoleGrant {
+  return { ...grant, status, decidedAt };
+}
+
+/** What is wrong with a role that is asked for. @param listed the roles that there are, if that is settled. */
+function askFaults(role: string, listed: readonly string[] | undefined) {
+  const [fault] = roleFaults('role', [role]);
+  if (fault) return [{ path: 'role', detail: fault.detail }];
+  if (!listed || listed.some((each) => grantsRole(each, role))) return [];
+  return [{ path: 'role', detail: `there is no role "${role}" here` }];
+}
+
+function holds({ roles }: Consumer, role: string): boolean {
+  return roles.some((held) => grantsRole(held, role));
+}
+
+/** What the new role grants is no longer listed beside it. */
+function withRole({ name, roles }: Consumer, role: string): string[] {
+  const rest = roles.filter((held) => !grantsRole(role, held));
+  if (rest.length >= MOST_ROLES)
+    throw conflict(`"${name}" has ${rest.length} roles, and there may be no more.`);
+  return [...rest, role];
+}
+
+function isReader(context: SecurityContext): boolean {
+  return context.roles.some((held) => grantsRole(held, READ));
+}
+
+function refuseOthers(context: SecurityContext): void {
+  if (isReader(context)) return;
+  throw new CountersignError(
+    'role-missing',
+    `The grants of others need the role "${READ}"; ask an operator for it.`,
+  );
+}
+
+function knownGrant(grant: RoleGrant | undefined, id: string | undefined): RoleGrant {
+  if (!grant) throw new CountersignError('not-found', `There is no grant "${id}".`);
+  return grant;
+}
+
+function itemOf({ id, consumer, role, status, requestedAt, decidedAt }: RoleGrant) {
+  return {
+    name: id,
+    id,
+    consumer,
+    role,
+    status,
+    requestedAt: isoTime(requestedAt),
+    decidedAt: isoTimeOrNull(decidedAt),
+  };
+}
+
+function conflict(detail: string): CountersignError {
+  return new CountersignError('conflict', detail);
+}

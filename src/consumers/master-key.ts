@@ -9,6 +9,8 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -21,6 +23,48 @@ const FILE = 'master.key';
 
 export function masterKeyFile(folder: string): string {
   return join(folder, FILE);
+}
+
+/** Where a new master key waits until the keys of the database are wrapped by it. */
+function nextFile(folder: string): string {
+  return `${masterKeyFile(folder)}.next`;
+}
+
+export function generateMasterKey(): Buffer {
+  return randomBytes(BYTES);
+}
+
+/** Reads a master key from a file of the operator's choice. `master-key-missing`, `master-key-wrong`. */
+export function readMasterKeyFile(file: string): Buffer {
+  const key = read(file);
+  if (key) return key;
+  throw new CountersignError('master-key-missing', `There is no ${file}. Nothing was changed.`);
+}
+
+/**
+ * The keys of the files in a folder: the one in force, and one that an unfinished change left beside it. Called, like
+ * the three functions below, under the write lock of the database: whoever changes these files holds it.
+ */
+export function masterKeysOf(folder: string): { current: Buffer | undefined; next: Buffer | undefined } {
+  return { current: read(masterKeyFile(folder)), next: read(nextFile(folder)) };
+}
+
+/** Puts a key beside the one in force, so that it can't be lost once the database needs it. */
+export function putNextMasterKey(folder: string, key: Buffer): void {
+  // What lies there was never put in force, or the caller's own start would have moved it to its place.
+  dropNextMasterKey(folder);
+  write(nextFile(folder), key);
+  syncFolder(folder);
+}
+
+export function dropNextMasterKey(folder: string): void {
+  rmSync(nextFile(folder), { force: true });
+}
+
+/** Puts the waiting key in the place of the other. */
+export function adoptNextMasterKey(folder: string): void {
+  renameSync(nextFile(folder), masterKeyFile(folder));
+  syncFolder(folder);
 }
 
 export interface MasterKeySource {
@@ -76,13 +120,7 @@ function decode(text: string, where: string): Buffer {
 function create(folder: string, file: string): Buffer {
   // Named at random: in a container every start has the same process id, and a killed one leaves its draft.
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
-  const descriptor = openSync(draft, 'wx', 0o600);
-  try {
-    writeSync(descriptor, `${randomBytes(BYTES).toString('base64')}\n`);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  write(draft, generateMasterKey());
   try {
     linkSync(draft, file);
   } catch (error) {
@@ -92,6 +130,16 @@ function create(folder: string, file: string): Buffer {
   }
   syncFolder(folder);
   return read(file) as Buffer;
+}
+
+function write(file: string, key: Buffer): void {
+  const descriptor = openSync(file, 'wx', 0o600);
+  try {
+    writeSync(descriptor, `${key.toString('base64')}\n`);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Makes a new name in a folder outlast a power loss. */

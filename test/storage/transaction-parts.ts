@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { SqliteAudit } from '../../src/storage/sqlite/audit.ts';
 import { SqliteConsumers } from '../../src/storage/sqlite/consumers.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
+import { SqliteQuotas } from '../../src/storage/sqlite/quotas.ts';
 import { SqliteRecords } from '../../src/storage/sqlite/records.ts';
 import type { TransactionParts } from '../../src/storage/sqlite/transaction.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -13,5 +14,6 @@ export function transactionParts(database: Database): Omit<TransactionParts, 'no
     consumers: new SqliteConsumers(database),
     records: new SqliteRecords(database),
     audit: new SqliteAudit(database, new Map([[1, randomBytes(32)]]), clock),
+    quotas: new SqliteQuotas(database, clock),
   };
 }

@@ -6,6 +6,7 @@
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { ActiveKey, KeyDirectory } from '../../consumers/key-directory.ts';
 import { CountersignError } from '../../errors.ts';
+import type { QuotaStore } from '../../limits/quotas.ts';
 import type { NonceStore } from '../../replay/nonces.ts';
 import { signatureExpired } from '../../signatures/request-profile.ts';
 import type { VerifiedRequest } from '../../signatures/verify-request.ts';
@@ -15,9 +16,10 @@ export interface ClaimNonceParts {
   readonly clock: Clock;
   readonly keys: KeyDirectory;
   readonly nonces: NonceStore;
+  readonly quotaStore: QuotaStore;
 }
 
-export function claimNonce({ clock, keys, nonces }: ClaimNonceParts): Stage {
+export function claimNonce({ clock, keys, nonces, quotaStore }: ClaimNonceParts): Stage {
   return async function claimNonce(ctx, next) {
     const { state } = ctx;
     const { verified } = state;
@@ -33,7 +35,11 @@ export function claimNonce({ clock, keys, nonces }: ClaimNonceParts): Stage {
       admit(state, verified);
       await next();
     } catch (error) {
-      if (!state.claimed) await claim(state, verified);
+      if (!state.claimed) {
+        await claim(state, verified);
+        // A refusal costs as much as an answer, and which of them it is stays as it was.
+        if (state.owed) state.quota = await quotaStore.charge(state.owed);
+      }
       throw error;
     }
   };
@@ -59,16 +65,20 @@ export function claimNonce({ clock, keys, nonces }: ClaimNonceParts): Stage {
   /** Looks the key up again: a claim has followed what other processes changed, up to its own commit. */
   function admit(state: CallState, { parameters }: VerifiedRequest): void {
     if (state.untimely) throw state.untimely;
-    const key = activeKey(keys, parameters.keyid, epochSeconds(clock));
+    const now = epochSeconds(clock);
+    const key = activeKey(keys, parameters.keyid, now, state.address);
+    keys.usage.count(key.keyid, now);
     state.context = key.context;
     state.actor = key.actor;
   }
 }
 
-/** The key, as it stands now; `key-inactive` where it isn't good any more. */
-export function activeKey(keys: KeyDirectory, keyid: string, now: number): ActiveKey {
+/** The key, as it stands now: `key-inactive` where it isn't good any more, `key-forbidden` from another address. */
+export function activeKey(keys: KeyDirectory, keyid: string, now: number, address: string): ActiveKey {
   const key = keys.find(keyid);
   const inactive = key ? key.inactive(now) : 'The key was removed; ask an operator for another.';
   if (!key || inactive) throw new CountersignError('key-inactive', inactive ?? '');
+  const forbidden = key.forbids(address);
+  if (forbidden) throw new CountersignError('key-forbidden', forbidden);
   return key;
 }

@@ -3,7 +3,7 @@
  * @module
  */
 
-/** What is recorded. Never a secret, never a header field, a path or a body. */
+/** What is recorded. Never a secret; of a call nothing but its route: no path, header field or body. */
 export interface AuditEvent {
   /**
    * Who: a pseudonymous id (`Consumer.id`), `cli` for whoever holds the data folder, or `gateway` for what it sums up

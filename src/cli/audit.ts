@@ -126,11 +126,11 @@ async function readHeads(file: string): Promise<AuditHead[]> {
       if (head) heads.push(head);
     }
   } catch (error) {
-    throw new CountersignError('audit-broken', `${file} can't be read: ${(error as Error).message}.`);
+    throw new CountersignError('request-invalid', `${file} can't be read: ${(error as Error).message}.`);
   }
   if (heads.length > 0) return heads;
   throw new CountersignError(
-    'audit-broken',
+    'request-invalid',
     `There is no "${HEAD_MESSAGE}" in ${file}: give a log of the gateway.`,
   );
 }

@@ -40,6 +40,8 @@ async function obey(order: Order): Promise<unknown> {
     case 'unlock':
       lock?.close();
       return undefined;
+    case 'audit':
+      return appendRows(order.prefix, order.rows);
     case 'flood':
       void flood(order.prefix);
       return undefined;
@@ -66,6 +68,21 @@ async function flood(prefix: string): Promise<void> {
     }
     if (turn % 50 === 0) claims.push(opened().purge());
     await Promise.all(claims);
+  }
+}
+
+/** Appends to the audit record in turns of one to seven, and tells of each row when it is committed. */
+async function appendRows(prefix: string, rows: number): Promise<void> {
+  for (let done = 0; done < rows; ) {
+    const turn = Math.min(rows - done, 1 + (done % 7));
+    const appended = Array.from({ length: turn }, async (_, i) => {
+      const subject = `${prefix}-${done + i}`;
+      const event = { actor: 'cli', action: 'test.append', subject };
+      await opened().commitGroup.run('append', (tx) => tx.audit.append(event));
+      report(`appended ${subject}`);
+    });
+    await Promise.all(appended);
+    done += turn;
   }
 }
 

@@ -15,6 +15,7 @@ type Request =
   | { readonly kind: 'claim'; readonly nonces: readonly Nonce[] }
   | { readonly kind: 'seal'; readonly record: string; readonly text: string }
   | { readonly kind: 'unseal'; readonly record: string; readonly blob: string }
+  | { readonly kind: 'audit'; readonly prefix: string; readonly rows: number }
   | { readonly kind: 'flood'; readonly prefix: string };
 
 export type Order = Request & { readonly id: number };

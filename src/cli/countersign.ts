@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { audit } from './audit.ts';
+import { backup } from './backup.ts';
 import { call } from './call.ts';
 import { MISUSED, REFUSED, reportError } from './command.ts';
 import { config } from './config.ts';
@@ -12,12 +13,14 @@ import { consumer } from './consumer.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { key } from './key.ts';
+import { restore } from './restore.ts';
 import { serve } from './serve.ts';
 
 const program = new Command('countersign')
   .description('A gateway for calls between services: signed requests in, countersigned responses out.')
   .showHelpAfterError('(--help tells more)');
-for (const each of [serve, consumer, key, audit, call, explain, config, doctor]) program.addCommand(each());
+for (const each of [serve, consumer, key, audit, call, explain, config, backup, restore, doctor])
+  program.addCommand(each());
 
 /** Commander exits with 1 where it is misused; ours is 2. */
 function throwInstead(command: Command): void {

@@ -1,9 +1,13 @@
 /**
- * `countersign serve`: runs the gateway until SIGTERM or SIGINT.
+ * `countersign serve`: runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
  * @module
  */
+import { isatty } from 'node:tty';
 import type { Command } from 'commander';
+import type { Logger } from 'pino';
 import { systemClock } from '../clock.ts';
+import { CountersignError } from '../errors.ts';
+import type { Gateway } from '../main.ts';
 import { type CommonOptions, command, configOf, REFUSED } from './command.ts';
 
 /** Within these milliseconds a second signal is the first one: npm passes on what a terminal sends to both of us. */
@@ -15,6 +19,14 @@ export function serve(): Command {
     // Here alone, since it takes longer to load than most commands run.
     const { createLogger, startGateway } = await import('../main.ts');
     const { logger, flush } = createLogger(config.logLevel);
+    const terminalIsGone = watchTerminal();
+    // From the beginning: until it is handled, the signal would end the process.
+    let hungUp = false;
+    let hangUp = (_signal: NodeJS.Signals): void | Promise<void> => {
+      if (terminalIsGone()) process.exit(REFUSED);
+      hungUp = true;
+    };
+    process.on('SIGHUP', (signal) => hangUp(signal));
     const gateway = await startGateway(config, { clock: systemClock, logger });
     let askedAt: number | undefined;
     const stop = async (signal: NodeJS.Signals) => {
@@ -32,6 +44,8 @@ export function serve(): Command {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
+    hangUp = (signal) => (terminalIsGone() ? stop(signal) : reload(options, gateway, logger));
+    if (hungUp) reload(options, gateway, logger);
 
     // For people: standard output belongs to the log.
     process.stderr.write(`Countersign serves ${gateway.url}\n`);
@@ -39,6 +53,23 @@ export function serve(): Command {
       process.stderr.write(`Try it from another terminal:\n\n  ${firstCall()}\n\n`);
     }
   });
+}
+
+/** A terminal that is closed sends SIGHUP too, and is none any more. */
+function watchTerminal(): () => boolean {
+  const hadTerminal = isatty(0);
+  return () => hadTerminal && !isatty(0);
+}
+
+/** A faulty configuration changes nothing, and every fault is told. */
+function reload(options: CommonOptions, gateway: Gateway, logger: Logger): void {
+  try {
+    gateway.reload(configOf(options));
+  } catch (error) {
+    if (!(error instanceof CountersignError)) throw error;
+    const { code, message: detail, members } = error;
+    logger.error({ code, detail, ...members }, 'not reloaded: the configuration stays as it was');
+  }
 }
 
 function firstCall(): string {

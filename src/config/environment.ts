@@ -3,6 +3,8 @@
  * exception, since an operator who sets it must not get another one in silence.
  * @module
  */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { CountersignError } from '../errors.ts';
 import { closest, type Faults } from './faults.ts';
 import { type Origin, readOrigin } from './origins.ts';
@@ -17,6 +19,7 @@ const KNOWN = [
   'COUNTERSIGN_CONFIG',
   'COUNTERSIGN_PUBLIC_ORIGINS',
   'COUNTERSIGN_MASTER_KEY',
+  'COUNTERSIGN_MASTER_KEY_FILE',
   'COUNTERSIGN_CREDENTIALS',
 ];
 
@@ -52,15 +55,38 @@ export class Environment {
     return Boolean(this.variables[name]);
   }
 
-  /** The master key as it stands, its form checked. Its value is never repeated in a fault. */
-  masterKey(): string | undefined {
+  /**
+   * The master key as it stands, its form checked. Its value is never repeated in a fault.
+   * @param cwd what a relative path of its file starts from.
+   */
+  masterKey(cwd = process.cwd()): string | undefined {
     const key = this.variables.COUNTERSIGN_MASTER_KEY;
-    if (key === undefined) return undefined;
+    const file = this.variable('COUNTERSIGN_MASTER_KEY_FILE', readPath);
+    if (file === undefined) {
+      return key === undefined ? undefined : this.wellFormed('COUNTERSIGN_MASTER_KEY', key);
+    }
+    if (key !== undefined) {
+      this.faults.add(
+        'COUNTERSIGN_MASTER_KEY_FILE',
+        'stands beside COUNTERSIGN_MASTER_KEY; unset one of them',
+      );
+      return undefined;
+    }
+    try {
+      return this.wellFormed('COUNTERSIGN_MASTER_KEY_FILE', readFileSync(resolve(cwd, file), 'utf8').trim());
+    } catch (error) {
+      const { code = 'not readable' } = error as NodeJS.ErrnoException;
+      this.faults.add('COUNTERSIGN_MASTER_KEY_FILE', `can't be read: ${file} (${code})`);
+      return undefined;
+    }
+  }
+
+  private wellFormed(variable: string, key: string): string | undefined {
     const bytes = Buffer.from(key, 'base64');
     if (bytes.length === 32 && bytes.toString('base64') === key) return key;
     const found = key === '' ? 'is empty' : 'is something else';
     this.faults.add(
-      'COUNTERSIGN_MASTER_KEY',
+      variable,
       `must be 32 bytes in base64, and ${found}; make one with "openssl rand -base64 32", or unset it`,
     );
     return undefined;

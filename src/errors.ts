@@ -34,6 +34,7 @@ export const refusalCodes = [
   'idempotency-key-invalid',
   'idempotency-in-flight',
   'idempotency-mismatch',
+  'outcome-unknown',
   'store-unavailable',
   'upstream-unreachable',
   'upstream-timeout',

@@ -9,6 +9,7 @@ import { type Clock, epochSeconds, systemClock } from './clock.ts';
 import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
 import { follow, type Reload } from './config/reload.ts';
 import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
+import { daysLeft } from './consumers/expiry.ts';
 import { KeyDirectory } from './consumers/key-directory.ts';
 import {
   endPublicDemo,
@@ -21,31 +22,57 @@ import {
 } from './consumers/public-demo.ts';
 import { addConsumer } from './consumers/registration.ts';
 import { createApp } from './gateway/app.ts';
+import { KeyWatch } from './gateway/key-watch.ts';
 import { Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { recordRefusal } from './gateway/middleware/audit-refusal.ts';
 import { Peers } from './gateway/peer.ts';
+import { checkHostPaths, type HostEndpoint, hostRoutes } from './gateway/routes/host-endpoints.ts';
 import { apiPages } from './gateway/routes/management/docs.ts';
 import { apiDocument } from './gateway/routes/management/openapi.ts';
 import { managementRoutes } from './gateway/routes/management/table.ts';
+import { operationRoute } from './gateway/routes/operations.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
+import { type Deliver, Deliveries } from './idempotency/delivery.ts';
+import { Operations } from './idempotency/operations.ts';
+import { Owner } from './idempotency/owner.ts';
 import { ConsumerQuotas } from './limits/consumer-quotas.ts';
 import { FailureBuckets } from './limits/failure-bucket.ts';
 import { SqliteStore } from './storage/sqlite/store.ts';
 
 const PURGE_INTERVAL = 30_000;
 const MINUTE = 60_000;
-/** Seconds for which a result is kept under an Idempotency-Key. */
-const RESULT_LIFE = 24 * 3600;
 /** Calls that one process holds at once: beyond it, waiting costs every caller more than being told. */
 const MOST_IN_FLIGHT = 4096;
 
 export interface GatewayOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /**
+   * Endpoints of your own, which share the gateway's promises: each happens once for each signed message or
+   * Idempotency-Key, and what it keeps in `tx.state` and sends by `tx.outbox` commits with its record or not at all.
+   *
+   *     const count: Endpoint<string, number, { name: string; value: number }, 'counters'> = {
+   *       name: 'counter.raise',
+   *       role: 'counters',
+   *       idempotency: 'nonce',
+   *       parameters: ({ params }) => params.name as string,
+   *       loadState: async (tx, name) => ((await tx.state.get('counters', name)) as number | undefined) ?? 0,
+   *       updateState: (value, name) => ({ name, value: value + 1 }),
+   *       apply: (tx, { name, value }) => tx.state.put('counters', name, value),
+   *       getResponse: ({ value }) => ({ status: 200, body: { value } }),
+   *       audit: ({ name, value }) => ({ subject: `counter:${name}`, detail: { value } }),
+   *     };
+   *     await startGateway(config, {
+   *       endpoints: [{ method: 'POST', path: '/counters/{name}', endpoint: count }],
+   *     });
+   */
+  readonly endpoints?: readonly HostEndpoint[];
+  /** What takes the messages of `tx.outbox`, by topic. A topic without one waits. */
+  readonly deliver?: Readonly<Record<string, Deliver>>;
 }
 
 export interface Gateway {
@@ -73,7 +100,7 @@ export function createLogger(level: string): { logger: Logger; flush: () => void
 
 /** Opens the store, builds the pipeline and listens. What can't be started is closed again. */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { clock = systemClock, logger = pino({ level: 'silent' }) } = options;
+  const { clock = systemClock, logger = pino({ level: 'silent' }), endpoints = [], deliver = {} } = options;
   const life = config.signatures;
 
   const metrics: Metrics = new Metrics(() => store.nonceCount);
@@ -83,6 +110,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     skew: life.skew,
     masterKey: config.masterKey,
     onChange: (consumer) => keys.forget(consumer),
+    onMessage: () => deliveries.wake(),
     observer: metrics,
   });
   const keys: KeyDirectory = new KeyDirectory(store.consumers, store.vault);
@@ -90,6 +118,22 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     logger.warn({ fence: store.fence }, 'after a power loss: requests created up to the fence are refused');
   }
 
+  const { usage } = keys;
+  const { consumers, commitGroup } = store;
+  const keyWatch = new KeyWatch({ clock, logger, consumers, commitGroup, usage });
+  metrics.watchKeys(() => {
+    const now = epochSeconds(clock);
+    return consumers.standingKeys(now).map((key) => ({ ...key, daysLeft: daysLeft(key, now) }));
+  });
+
+  const deliveries: Deliveries = new Deliveries({
+    queue: store.outbox,
+    handlers: deliver,
+    owner: new Owner(),
+    clock,
+    onFailure: (error, delivery) =>
+      logger.error({ err: error, ...delivery }, 'a message of the outbox could not be delivered'),
+  });
   const unverified = new UnverifiedCalls();
   const minutes = new Minutes({
     unverified,
@@ -101,6 +145,13 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     logger,
   });
 
+  const sealing = {
+    seal: (id: string, result: Buffer) => store.vault.seal('result', id, result),
+    open: (id: string, sealed: Buffer) => store.vault.open('result', id, sealed),
+  };
+  const { keyLife, keptBody: mostBody } = config.idempotency;
+  const calls = new Owner();
+  const operations = new Operations({ owner: calls, clock, sealing, keyLife, skew: life.skew, mostBody });
   const upstreams = new Upstreams({ maxBody: config.limits.upstreamBody });
   const demo: PublicDemoParts = { consumers: store.consumers, vault: store.vault, facts: store };
   const own = ownRoutes({
@@ -116,7 +167,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     commitGroup: store.commitGroup,
     vault: store.vault,
     skew: life.skew,
-    keyLife: RESULT_LIFE,
+    keyLife,
     consumers: store.consumers,
     roleSettings: () => ({
       listed: current.roles,
@@ -124,11 +175,25 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       routes: current.routes,
     }),
   };
-  const management = managementRoutes(parts, () => routes.inCode);
-  const routesOf = ({ routes }: Config) =>
-    new Routes({ own, local: LOCAL_PATHS, management, upstream: upstreamLookup(routes, upstreams) });
+  const management = [
+    ...managementRoutes(parts, () => routes.inCode),
+    operationRoute({ clock, operations, done: store.done }),
+  ];
+  const host = hostRoutes(endpoints, parts);
+  const routesOf = ({ routes: table }: Config) => {
+    const upstream = upstreamLookup(table, { upstreams, operations, commitGroup: store.commitGroup });
+    checkHostPaths(host, new Routes({ own, local: LOCAL_PATHS, management, upstream }).inCode, table);
+    return new Routes({ own, local: LOCAL_PATHS, management, host, upstream });
+  };
   let current = config;
-  let routes: Routes = routesOf(config);
+  let routes: Routes;
+  try {
+    routes = routesOf(config);
+  } catch (error) {
+    await deliveries.close();
+    store.close();
+    throw error;
+  }
   const document = apiDocument(routes.inCode);
   let quotas = quotasOf(config);
   let origins: readonly Origin[] = [];
@@ -188,6 +253,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     clearInterval(eachMinute);
     await Promise.all([listener.close(), admin.close()]);
     await upstreams.close();
+    await calls.idle();
+    await deliveries.close();
+    await keyWatch.stop();
     await minutes.write();
     store.close();
   }
@@ -204,6 +272,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         ? undefined
         : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
     logger.info({ url, port, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
+    keyWatch.start();
     return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, reload, close };
   } catch (error) {
     await close();

@@ -17,10 +17,12 @@ import {
   readOrigin,
   readPort,
 } from './origins.ts';
+import { type QuotaSetting, quotaFaults, quotaSettings, quotas } from './quotas.ts';
 import { repeatedPaths, roleSettings, roles, routeSettings, routes, type UpstreamRoute } from './routes.ts';
 import { flag, group, list, quantity, text } from './setting-types.ts';
 
 export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
+export type { QuotaSetting } from './quotas.ts';
 export { isReservedPath, type UpstreamRoute } from './routes.ts';
 
 export interface Config {
@@ -50,11 +52,21 @@ export interface Config {
     /** Calls without a good MAC, by address: a bucket, and what flows into it. */
     readonly failures: { readonly burst: number; readonly perSecond: number };
   };
+  readonly idempotency: {
+    /** Seconds for which the outcome of a call is kept under its Idempotency-Key. */
+    readonly keyLife: number;
+    /** Bytes of an upstream's answer that are kept with it; of a longer one only the status is. */
+    readonly keptBody: number;
+  };
   /** The roles that routes may name; undefined where any may be named. */
   readonly roles: readonly string[] | undefined;
   /** Those of them that a consumer may have for the asking, with all that they grant. */
   readonly grantableRoles: readonly string[];
   readonly routes: readonly UpstreamRoute[];
+  /** How often a consumer may call, where it was given a quota. */
+  readonly quotas: readonly QuotaSetting[];
+  /** Whether anybody may fetch a key for looking around. */
+  readonly publicDemo: boolean;
   readonly logLevel: LogLevel;
   /** The YAML file, absolute; undefined where there is none. */
   readonly file: string | undefined;
@@ -91,6 +103,13 @@ const limits = group('{ body: 1048576 }', {
   failures: failures.default(failures.parse({})),
 });
 
+const DAY = 24 * 3600;
+/** No call lasts longer than the least life, which is the longest timeout of a route. */
+const idempotency = group('{ keyLife: 86400 }', {
+  keyLife: seconds(3600, 30 * DAY).default(DAY),
+  keptBody: quantity({ least: 0, most: 256 * MEBIBYTE, what: 'a number of bytes' }).default(MEBIBYTE),
+});
+
 const originList = list('origins, such as [https://api.example.com]', text('an origin', readOrigin));
 const networkList = list('networks, such as [10.0.0.0/8]', text('a network', readNetwork));
 const logLevel = z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
@@ -106,15 +125,20 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
     'insecure',
     'signatures',
     'limits',
+    'idempotency',
     'roles',
     'routes',
+    'quotas',
+    'publicDemo',
     'logLevel',
   ],
   signatures: Object.keys(signatures.shape),
   limits: Object.keys(limits.shape),
   'limits.failures': Object.keys(failures.shape),
+  idempotency: Object.keys(idempotency.shape),
   'roles.*': roleSettings,
   'routes.*': routeSettings,
+  'quotas.*': quotaSettings,
 };
 
 const knownNames = (path: readonly PropertyKey[]) =>
@@ -148,12 +172,15 @@ export function loadConfig(
     origins: [...new Map((first(origins) ?? []).map((origin) => [originText(origin), origin])).values()],
     trustedProxies: file.setting('trustedProxies', networkList) ?? [],
     insecure: file.setting('insecure', flag()) ?? false,
-    masterKey: env.masterKey(),
+    masterKey: env.masterKey(cwd),
     signatures: file.setting('signatures', signatures) ?? signatures.parse({}),
     limits: file.setting('limits', limits) ?? limits.parse({}),
+    idempotency: file.setting('idempotency', idempotency) ?? idempotency.parse({}),
     roles: listed,
     grantableRoles: roleList?.filter(({ grantable }) => grantable).map(({ name }) => name) ?? [],
     routes: file.setting('routes', routes(listed)) ?? [],
+    quotas: file.setting('quotas', quotas) ?? [],
+    publicDemo: file.setting('publicDemo', flag()) ?? false,
     logLevel: file.setting('logLevel', logLevel) ?? 'info',
     file: name === undefined ? undefined : resolve(cwd, name),
   };
@@ -177,6 +204,9 @@ function checkTogether(config: Config, env: Environment, file: ConfigFile, fault
   for (const { index, earlier } of repeatedPaths(file.content.routes)) {
     const detail = `is the path of routes[${earlier}] too; a path stands once`;
     faults.add(`routes[${index}].path`, detail, file.position(['routes', index, 'path']));
+  }
+  for (const { index, name, detail } of quotaFaults(file.content.quotas)) {
+    faults.add(`quotas[${index}].${name}`, detail, file.position(['quotas', index, name]));
   }
   /** The fault of a setting goes to the place that set it. */
   const fault = (name: string, variable: string, detail: string) =>

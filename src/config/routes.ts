@@ -9,6 +9,8 @@ import { closest } from './faults.ts';
 import { originText, readOrigin } from './origins.ts';
 import { flag, group, list, quantity, text } from './setting-types.ts';
 
+export type UpstreamIdempotency = 'none' | 'nonce' | 'key' | 'upstream';
+
 export interface UpstreamRoute {
   /** `/orders` stands for itself and everything under `/orders/`, case-sensitively. */
   readonly path: string;
@@ -16,8 +18,11 @@ export interface UpstreamRoute {
   readonly upstream: string;
   /** The role that a caller needs; `any` means whoever is authenticated. */
   readonly role: string;
-  /** `upstream`: an Idempotency-Key is passed on, and is the upstream's promise. */
-  readonly idempotency: 'none' | 'upstream';
+  /**
+   * `nonce`, `key`: the gateway records each call before it forwards it, and what came of it. `upstream`: an
+   * Idempotency-Key is passed on, and is the upstream's promise.
+   */
+  readonly idempotency: UpstreamIdempotency;
   /** For the whole exchange with the upstream, in milliseconds. */
   readonly timeoutMs: number;
   /** Whether a target under this path may hold `%2F`. */
@@ -139,13 +144,12 @@ function readPolicy(policy: string): string {
   throw invalid("must be one line of printable ASCII, such as default-src 'self'");
 }
 
-function readIdempotency(name: string): 'none' | 'upstream' {
-  if (name === 'none' || name === 'upstream') return name;
-  throw invalid(
-    name === 'nonce' || name === 'key'
-      ? `"${name}" is not supported yet for upstream routes; write none or upstream`
-      : 'must be none or upstream',
-  );
+const IDEMPOTENCY_CLASSES: readonly UpstreamIdempotency[] = ['none', 'nonce', 'key', 'upstream'];
+
+function readIdempotency(name: string): UpstreamIdempotency {
+  const found = IDEMPOTENCY_CLASSES.find((each) => each === name);
+  if (found) return found;
+  throw invalid('must be none, nonce, key or upstream');
 }
 
 /** The schema of one route. @param listed the `roles:` section, or undefined where there is none and every role goes. */
@@ -158,7 +162,7 @@ function route(listed: readonly string[] | undefined) {
     role: text('the role that a caller needs, or any for whoever is authenticated', (value) =>
       value === 'any' ? value : readListedRole(value, listed),
     ),
-    idempotency: text('none or upstream', readIdempotency).optional(),
+    idempotency: text(IDEMPOTENCY_CLASSES.join(', '), readIdempotency).optional(),
     timeout: quantity({ least: 0.001, most: 3600, what: 'a number of seconds', whole: false }).optional(),
     encodedSlash: flag().optional(),
     setCookie: list('cookie names, such as [theme]', text("a cookie's name", readCookieName)).optional(),

@@ -24,6 +24,7 @@ export const refusalStatus: Readonly<Record<RefusalCode, number>> = {
   'idempotency-key-invalid': 400,
   'idempotency-in-flight': 409,
   'idempotency-mismatch': 422,
+  'outcome-unknown': 409,
   'store-unavailable': 503,
   'upstream-unreachable': 502,
   'upstream-timeout': 504,

@@ -6,18 +6,33 @@
 export interface DoneRecord {
   /** What the request was: method, target, digest and forwarded fields, hashed. */
   readonly fingerprint: string;
-  /** `running`: begun and not known to have ended. */
-  readonly status: 'running' | 'done';
-  /** The result, sealed; undefined while it is running. */
+  /**
+   * `running`: begun and not known to have ended. `unknown`: it ended, and nobody knows whether it took effect. Work
+   * that commits with its record is only ever `done`.
+   */
+  readonly status: 'running' | 'done' | 'unknown';
+  /** Whose running it is (`OwnerName`); undefined for work that committed with its record. */
+  readonly owner?: string;
+  /** The result, sealed; undefined unless it is done. */
   readonly sealedResult?: Buffer;
+  /** Epoch seconds. */
+  readonly begunAt: number;
+  /** Epoch seconds; undefined while it is running. */
+  readonly endedAt?: number;
+  /** Epoch seconds after which it can't be running any more; undefined where it never was. */
+  readonly runsUntil?: number;
   /** Epoch seconds until which it is kept. */
   readonly keptUntil: number;
 }
 
-/** Inside a unit of work. */
-export interface DoneRecords {
+/** What is committed, as anybody may see it. */
+export interface DoneRecordReader {
   find(id: string): DoneRecord | undefined | Promise<DoneRecord | undefined>;
-  /** Inserts, or replaces a record that is running. */
+}
+
+/** Inside a unit of work. */
+export interface DoneRecords extends DoneRecordReader {
+  /** Inserts or replaces. */
   put(id: string, record: DoneRecord): void | Promise<void>;
   remove(id: string): void | Promise<void>;
 }

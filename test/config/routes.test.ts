@@ -134,14 +134,13 @@ describe('the list of roles', () => {
 });
 
 describe('the other settings of a route', () => {
-  it.each(['nonce', 'key'])('idempotency %s is told to be missing yet', (idempotency) => {
-    expect(faults(route(`path: /a, idempotency: ${idempotency}`))).toEqual([
-      expect.stringContaining('is not supported yet for upstream routes'),
-    ]);
+  it.each(['none', 'nonce', 'key', 'upstream'])('idempotency may be %s', (idempotency) => {
+    const [loaded] = load(route(`path: /a, idempotency: ${idempotency}`)).routes;
+    expect(loaded?.idempotency).toBe(idempotency);
   });
 
   it.each([
-    ['idempotency: always', 'must be none or upstream'],
+    ['idempotency: always', 'must be none, nonce, key or upstream'],
     ['timeout: 0', 'must be a number of seconds from 0.001 to 3600'],
     ['timeout: .inf', 'must be a number of seconds'],
     ['timeout: .nan', 'must be a number of seconds'],

@@ -320,6 +320,7 @@ describe('each refusal', () => {
       'idempotency-key-missing',
       'idempotency-in-flight',
       'idempotency-mismatch',
+      'outcome-unknown',
     ];
     expect([...new Set(rows.map(({ code }) => code)), ...elsewhere].sort()).toEqual([...refusalCodes].sort());
   });

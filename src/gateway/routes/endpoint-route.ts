@@ -36,8 +36,7 @@ export type Endpoint<P, S, C, Role extends string> = IdempotentEndpoint<Transact
 export interface EndpointPlace {
   /** Null where the endpoint alone knows. */
   readonly schema: RouteSchema | null;
-  /** Undefined where the document of the API says nothing of it. */
-  readonly description?: RouteDescription;
+  readonly description: RouteDescription;
   readonly selfService?: true;
 }
 

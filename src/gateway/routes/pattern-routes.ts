@@ -8,7 +8,7 @@ import type { Route } from '../call.ts';
 
 /** A route by its method and its path, with variable parts in braces: `/v1/consumers/{name}`. */
 export interface PatternRoute {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly route: Route;
 }

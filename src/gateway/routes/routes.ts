@@ -25,6 +25,8 @@ export interface RouteGroups {
   /** Paths of them that are there for callers on the same machine alone; to others they don't exist. */
   readonly local: ReadonlySet<string>;
   readonly management: readonly PatternRoute[];
+  /** Endpoints of a host program, at any path; none by default. */
+  readonly host?: readonly PatternRoute[];
   readonly upstream: UpstreamLookup;
 }
 
@@ -35,16 +37,18 @@ export class Routes {
   private readonly own: ReadonlyMap<string, Methods>;
   private readonly local: ReadonlySet<string>;
   private readonly management: PatternRoutes;
+  private readonly host: PatternRoutes | undefined;
   private readonly upstream: UpstreamLookup;
   /** Every route in code, with its path. */
   readonly inCode: readonly PatternRoute[];
 
-  constructor({ own, local, management, upstream }: RouteGroups) {
-    this.inCode = [...listed(own), ...management];
+  constructor({ own, local, management, host = [], upstream }: RouteGroups) {
+    this.inCode = [...listed(own), ...management, ...host];
     for (const { method, path, route } of this.inCode) checkRoute(`${method} ${path}`, route);
     this.own = new Map(Object.entries(own));
     this.local = local;
     this.management = new PatternRoutes(management);
+    this.host = host.length > 0 ? new PatternRoutes(host) : undefined;
     this.upstream = upstream;
   }
 
@@ -55,7 +59,9 @@ export class Routes {
       const route = methods[method === 'HEAD' ? 'GET' : method];
       return { route: route ?? methodNotAllowed(allowedOf(methods)), params: NO_PARAMS };
     }
-    const managed = path.startsWith(MANAGEMENT) ? this.management.match(method, path) : undefined;
+    const managed =
+      (path.startsWith(MANAGEMENT) ? this.management.match(method, path) : undefined) ??
+      this.host?.match(method, path);
     if (managed) {
       return { route: managed.route ?? methodNotAllowed(managed.allowed), params: managed.params };
     }

@@ -10,9 +10,16 @@ export interface UpstreamAnswer {
   /** As they were sent, repeats and all; names in lower case. */
   readonly headers: [name: string, value: string][];
   readonly body: Buffer;
+  /**
+   * Whether the answer said where it ends. One that ends with its connection may have been cut off, and nobody can
+   * tell (RFC 9112 section 8).
+   */
+  readonly delimited: boolean;
 }
 
 interface Outcome {
+  /** Called before the first byte is written: from then on the upstream may act upon the request. */
+  readonly sending: () => void;
   readonly resolve: (answer: UpstreamAnswer) => void;
   readonly reject: (error: CountersignError) => void;
   /** Called once, however it ends. */
@@ -20,6 +27,7 @@ interface Outcome {
 }
 
 export class Exchange implements Dispatcher.DispatchHandler {
+  private readonly method: string;
   private readonly maxBody: number;
   private readonly outcome: Outcome;
   private controller: Dispatcher.DispatchController | undefined;
@@ -31,7 +39,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   private size = 0;
 
   /** @param maxBody bytes that the answer's body may have. */
-  constructor(maxBody: number, outcome: Outcome) {
+  constructor(method: string, maxBody: number, outcome: Outcome) {
+    this.method = method;
     this.maxBody = maxBody;
     this.outcome = outcome;
   }
@@ -49,6 +58,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // Given up while it waited for a connection: thrown here, undici drops it before a byte is written.
     if (this.isSettled) throw new Error('given up');
     this.controller = controller;
+    this.outcome.sending();
   }
 
   onResponseStarted(): void {
@@ -78,7 +88,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.outcome.settled();
     const [first, second] = this.chunks;
     const body = first !== undefined && second === undefined ? first : Buffer.concat(this.chunks, this.size);
-    this.outcome.resolve({ status: this.status, headers: this.headers, body });
+    const { status, headers } = this;
+    this.outcome.resolve({ status, headers, body, delimited: isDelimited(this.method, status, headers) });
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
@@ -111,6 +122,16 @@ const OUR_FAULT = new Set([
   'UND_ERR_NOT_SUPPORTED',
   'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
 ]);
+
+/** RFC 9112 section 6.3. undici has refused what contradicts itself, and a body that ended before its length. */
+function isDelimited(method: string, status: number, headers: UpstreamAnswer['headers']): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304) return true;
+  return headers.some(
+    ([name, value]) =>
+      name === 'content-length' ||
+      (name === 'transfer-encoding' && /(?:^|[\t ,])chunked[\t ]*$/i.test(value)),
+  );
+}
 
 /** As Latin-1, so that every byte is seen; undici's own reading takes them for UTF-8. */
 function readHeaders(raw: Dispatcher.DispatchController['rawHeaders']): [string, string][] {

@@ -19,6 +19,8 @@ export interface UpstreamRequest {
   readonly body: Buffer;
   /** Aborted when the caller goes away. */
   readonly signal?: AbortSignal | undefined;
+  /** Called before the first byte goes out; where it never is, the upstream knows nothing of the request. */
+  readonly onSending?: () => void;
 }
 
 export interface UpstreamsOptions {
@@ -72,7 +74,7 @@ export class Upstreams {
 
   private async exchange(
     { upstream, timeoutMs }: Pick<UpstreamRoute, 'upstream' | 'timeoutMs'>,
-    { method, target, headers, body, signal }: UpstreamRequest,
+    { method, target, headers, body, signal, onSending: sending = () => {} }: UpstreamRequest,
   ): Promise<UpstreamAnswer> {
     if (NOT_FORWARDED.has(method)) {
       throw new CountersignError('method-not-allowed', `${method} is not forwarded.`, {
@@ -89,7 +91,7 @@ export class Upstreams {
         clearTimeout(timer);
         signal?.removeEventListener('abort', giveUp);
       };
-      const exchange = new Exchange(this.maxBody, { resolve, reject, settled });
+      const exchange = new Exchange(method, this.maxBody, { sending, resolve, reject, settled });
       const timer = setTimeout(() => exchange.fail(timedOut(timeoutMs)), timeoutMs);
       signal?.addEventListener('abort', giveUp);
       this.pool(upstream).dispatch({ path: target, method, headers, body }, exchange);

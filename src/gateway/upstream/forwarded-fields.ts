@@ -143,7 +143,8 @@ export function fieldsForUpstream(
   return raw;
 }
 
-function passesToUpstream(name: string): boolean {
+/** Whether a field that the signature covers goes on to the upstream, as far as its name says. */
+export function passesToUpstream(name: string): boolean {
   const comparable = comparableName(name);
   return !KEPT_FROM_UPSTREAMS.has(comparable) && !KEPT_PREFIX.test(comparable);
 }

@@ -111,5 +111,55 @@ export const migrations: readonly string[] = [
     mac BLOB NOT NULL
   ) STRICT;
   CREATE INDEX audit_by_keyid ON audit (keyid);
+
+  -- What was used of quotas (limits/quotas.ts). since and ends are in milliseconds; from ends on a row says nothing.
+  CREATE TABLE quota_uses (
+    counter TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    used REAL NOT NULL,
+    ends INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX quota_uses_by_end ON quota_uses (ends);
+  `,
+  `
+  -- A record may be of work that ran outside the transaction (idempotency/operations.ts).
+  CREATE TABLE kept_records (
+    id TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'unknown')),
+    owner TEXT,
+    sealed_result BLOB,
+    begun_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    runs_until INTEGER,
+    kept_until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO kept_records (id, fingerprint, status, sealed_result, begun_at, kept_until)
+    SELECT id, fingerprint, status, sealed_result, unixepoch(), kept_until FROM records;
+  DROP TABLE records;
+  ALTER TABLE kept_records RENAME TO records;
+  CREATE INDEX records_by_end ON records (kept_until);
+
+  -- Documents of endpoints that a host program adds (idempotency/state.ts).
+  CREATE TABLE state (
+    collection TEXT NOT NULL,
+    id TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (collection, id)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Effects that are still to be delivered (idempotency/outbox.ts). due_at and leased_until are in milliseconds. An id
+  -- never comes again, so that nobody ends the lease of another message.
+  CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    sealed_payload BLOB NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    due_at INTEGER NOT NULL DEFAULT 0,
+    lease TEXT,
+    leased_until INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX outbox_by_topic ON outbox (topic, id);
   `,
 ];

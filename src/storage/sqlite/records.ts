@@ -2,7 +2,7 @@
  * Results of what was done, in SQLite.
  * @module
  */
-import type { DoneRecord, DoneRecords } from '../../idempotency/records.ts';
+import type { DoneRecord, DoneRecordReader, DoneRecords } from '../../idempotency/records.ts';
 import type { Database, Statement } from './database.ts';
 
 /** Rows deleted in one commit. */
@@ -10,25 +10,60 @@ const PURGE_ROWS = 1000;
 
 interface RecordRow {
   readonly fingerprint: string;
-  readonly status: 'running' | 'done';
+  readonly status: DoneRecord['status'];
+  readonly owner: string | null;
   readonly sealed_result: Buffer | null;
+  readonly begun_at: number;
+  readonly ended_at: number | null;
+  readonly runs_until: number | null;
   readonly kept_until: number;
 }
 
-export class SqliteRecords implements DoneRecords {
+const COLUMNS = [
+  'fingerprint',
+  'status',
+  'owner',
+  'sealed_result',
+  'begun_at',
+  'ended_at',
+  'runs_until',
+  'kept_until',
+] as const;
+
+export class SqliteRecordReader implements DoneRecordReader {
   private readonly select: Statement;
+
+  constructor(database: Database) {
+    this.select = database.prepare(`SELECT ${COLUMNS.join(', ')} FROM records WHERE id = ?`);
+  }
+
+  find(id: string): DoneRecord | undefined {
+    const row = this.select.get(id) as RecordRow | undefined;
+    if (!row) return undefined;
+    const { fingerprint, status, begun_at: begunAt, kept_until: keptUntil } = row;
+    return {
+      fingerprint,
+      status,
+      begunAt,
+      keptUntil,
+      ...(row.owner !== null && { owner: row.owner }),
+      ...(row.sealed_result !== null && { sealedResult: row.sealed_result }),
+      ...(row.ended_at !== null && { endedAt: row.ended_at }),
+      ...(row.runs_until !== null && { runsUntil: row.runs_until }),
+    };
+  }
+}
+
+export class SqliteRecords extends SqliteRecordReader implements DoneRecords {
   private readonly upsert: Statement;
   private readonly delete: Statement;
   private readonly deleteOld: Statement;
 
   constructor(database: Database) {
-    this.select = database.prepare(
-      'SELECT fingerprint, status, sealed_result, kept_until FROM records WHERE id = ?',
-    );
+    super(database);
     this.upsert = database.prepare(
-      `INSERT INTO records (id, fingerprint, status, sealed_result, kept_until) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
-         sealed_result = excluded.sealed_result, kept_until = excluded.kept_until`,
+      `INSERT INTO records (id, ${COLUMNS.join(', ')}) VALUES (?, ${COLUMNS.map(() => '?').join(', ')})
+       ON CONFLICT (id) DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')}`,
     );
     this.delete = database.prepare('DELETE FROM records WHERE id = ?');
     this.deleteOld = database.prepare(
@@ -36,15 +71,19 @@ export class SqliteRecords implements DoneRecords {
     );
   }
 
-  find(id: string): DoneRecord | undefined {
-    const row = this.select.get(id) as RecordRow | undefined;
-    if (!row) return undefined;
-    const { fingerprint, status, sealed_result: sealedResult, kept_until: keptUntil } = row;
-    return { fingerprint, status, keptUntil, ...(sealedResult && { sealedResult }) };
-  }
-
-  put(id: string, { fingerprint, status, sealedResult, keptUntil }: DoneRecord): void {
-    this.upsert.run(id, fingerprint, status, sealedResult ?? null, keptUntil);
+  put(id: string, record: DoneRecord): void {
+    const { fingerprint, status, owner, sealedResult, begunAt, endedAt, runsUntil, keptUntil } = record;
+    this.upsert.run(
+      id,
+      fingerprint,
+      status,
+      owner ?? null,
+      sealedResult ?? null,
+      begunAt,
+      endedAt ?? null,
+      runsUntil ?? null,
+      keptUntil,
+    );
   }
 
   remove(id: string): void {

@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import type { AuditReader } from '../../audit/audit.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { ConsumerReader } from '../../consumers/consumer.ts';
-import { KeyVault, unwrapKeys, type WrappedKey, wrapNewKey } from '../../consumers/key-vault.ts';
+import { KeyVault } from '../../consumers/key-vault.ts';
 import { loadMasterKey } from '../../consumers/master-key.ts';
+import type { OutboxQueue } from '../../idempotency/outbox.ts';
+import type { DoneRecordReader } from '../../idempotency/records.ts';
+import type { QuotaStore } from '../../limits/quotas.ts';
 import { fenceAtStart, readBootId } from '../../replay/fence.ts';
 import { forgettable, type NonceStore } from '../../replay/nonces.ts';
 import type { CommitGroup } from '../unit-of-work.ts';
@@ -19,14 +22,19 @@ import {
   type Connections,
   type Database,
   databaseExists,
+  durably,
   limitLockWait,
   makeFolder,
   openDatabase,
   openFailure,
 } from './database.ts';
+import { SqliteDocuments } from './documents.ts';
 import { Meta } from './meta.ts';
 import { SqliteNonces } from './nonces.ts';
-import { SqliteRecords } from './records.ts';
+import { SqliteOutbox, SqliteOutboxQueue } from './outbox.ts';
+import { SqliteQuotaReader, SqliteQuotas } from './quotas.ts';
+import { SqliteRecordReader, SqliteRecords } from './records.ts';
+import { type RekeyStep, WrappedKeys } from './wrapped-keys.ts';
 
 export interface StoreOptions {
   readonly folder: string;
@@ -35,6 +43,8 @@ export interface StoreOptions {
   readonly skew: number;
   readonly masterKey: string | undefined;
   readonly onChange?: (consumer: string) => void;
+  /** Told when a message is put into the outbox, before its commit. */
+  readonly onMessage?: () => void;
   readonly observer?: CommitObserver;
   /** Milliseconds for which a lock of another process is waited for: by default 5000 at the start, 250 after it. */
   readonly lockWaitMs?: number;
@@ -51,11 +61,17 @@ export class SqliteStore {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly quotas: QuotaStore;
   readonly vault: KeyVault;
   readonly audit: AuditReader;
+  /** What was done, as it is committed. */
+  readonly done: DoneRecordReader;
+  readonly outbox: OutboxQueue;
   /** By version, for verifying the chain. */
   readonly auditKeys: ReadonlyMap<number, Buffer>;
+  private readonly wrappedKeys: WrappedKeys;
   private readonly records: SqliteRecords;
+  private readonly quotaUses: SqliteQuotas;
   private readonly connections: Connections;
   private readonly window: SqliteNonces;
   private readonly meta: Meta;
@@ -63,25 +79,38 @@ export class SqliteStore {
 
   /** Opens the store; makes the folder, the master key and the database where there are none. */
   constructor(options: StoreOptions) {
-    const { folder, clock, masterKey: given, onChange = () => {}, observer = SILENT } = options;
+    const {
+      folder,
+      clock,
+      masterKey: given,
+      onChange = () => {},
+      onMessage = () => {},
+      observer = SILENT,
+    } = options;
     this.options = options;
     makeFolder(folder);
     const masterKey = loadMasterKey({ folder, given, databaseExists: databaseExists(folder) });
     this.connections = openDatabase(folder, options.lockWaitMs);
     const { writer: database, reader } = this.connections;
     try {
-      this.vault = new KeyVault(openKeys(database, masterKey, 'data-key'));
-      this.auditKeys = openKeys(database, masterKey, 'audit-key');
+      this.wrappedKeys = new WrappedKeys(database, folder, given);
+      const { dataKeys, auditKeys } = this.wrappedKeys.open(masterKey);
+      this.vault = new KeyVault(dataKeys);
+      this.auditKeys = auditKeys;
       this.meta = new Meta(database);
       this.window = new SqliteNonces(database);
       this.window.fence = this.raiseFence(database);
       this.records = new SqliteRecords(database);
+      this.quotaUses = new SqliteQuotas(database, clock);
       const group = new SqliteCommitGroup({
         database,
         nonces: this.window,
         consumers: new SqliteConsumers(database),
         records: this.records,
         audit: new SqliteAudit(database, this.auditKeys, clock),
+        quotas: this.quotaUses,
+        state: new SqliteDocuments(database),
+        outbox: new SqliteOutbox(database, this.vault, onMessage),
         onChange,
         observer,
       });
@@ -90,7 +119,16 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
+      const uses = new SqliteQuotaReader(reader, clock);
+      this.quotas = { charge: (quotas) => group.charge(quotas), look: (quotas) => uses.look(quotas) };
       this.audit = new SqliteAuditReader(reader);
+      this.done = new SqliteRecordReader(reader);
+      this.outbox = new SqliteOutboxQueue({
+        writer: database,
+        reader,
+        vault: this.vault,
+        commitGroup: group,
+      });
       limitLockWait(this.connections, options.lockWaitMs);
     } catch (error) {
       this.close();
@@ -126,6 +164,8 @@ export class SqliteStore {
     const now = epochSeconds(this.options.clock);
     do gone = await this.commitGroup.run('purge records', () => this.records.purge(now));
     while (gone > 0);
+    do gone = await this.commitGroup.run('purge quotas', () => this.quotaUses.purge());
+    while (gone > 0);
   }
 
   /** The keyid of the demo consumer that the first start made. */
@@ -133,9 +173,40 @@ export class SqliteStore {
     return this.meta.text('demo-keyid');
   }
 
+  /** The keyid of the public demo key, the newest that was made. */
+  publicDemoKeyid(): string | undefined {
+    return this.meta.text('public-demo-keyid');
+  }
+
+  /** Call inside the unit of work that makes it. */
+  rememberPublicDemo(keyid: string): void {
+    this.meta.set('public-demo-keyid', keyid);
+  }
+
   /** Remembers that the demo consumer was made. Call inside the unit of work that makes it. */
   rememberDemo(keyid: string): void {
     this.meta.set('demo-keyid', keyid);
+  }
+
+  /**
+   * Wraps all keys by another master key, and puts it in the place of the file where there is one. Whoever has the
+   * store open goes on: it holds the keys, which stay as they are.
+   * @param actor for the audit record.
+   */
+  async changeMasterKey(
+    next: Buffer,
+    actor: string,
+    onStep: (step: RekeyStep) => void = () => {},
+  ): Promise<void> {
+    try {
+      await this.commitGroup.run('change the master key', async (tx) => {
+        this.wrappedKeys.rewrap(next, onStep);
+        await tx.audit.append({ actor, action: 'key.rekey', subject: 'master-key' });
+      });
+      onStep('committed');
+    } finally {
+      this.wrappedKeys.settle();
+    }
   }
 
   close(): void {
@@ -159,32 +230,5 @@ export class SqliteStore {
     const fence = durably(database, () => raise.immediate());
     if (restored) unlinkSync(mark);
     return fence;
-  }
-}
-
-/** The keys that are wrapped by the master key; made at the very first start, and never replaced. */
-function openKeys(
-  database: Database,
-  masterKey: Buffer,
-  purpose: 'data-key' | 'audit-key',
-): ReadonlyMap<number, Buffer> {
-  const table = purpose === 'data-key' ? 'data_keys' : 'audit_keys';
-  const open = database.transaction(() => {
-    const select = database.prepare(`SELECT version, wrapped FROM ${table}`);
-    if (select.all().length === 0) {
-      const { version, wrapped } = wrapNewKey(masterKey, purpose, 1);
-      database.prepare(`INSERT INTO ${table} (version, wrapped) VALUES (?, ?)`).run(version, wrapped);
-    }
-    return unwrapKeys(masterKey, purpose, select.all() as WrappedKey[]);
-  });
-  return durably(database, () => open.immediate());
-}
-
-function durably<T>(database: Database, work: () => T): T {
-  database.pragma('synchronous = FULL');
-  try {
-    return work();
-  } finally {
-    database.pragma('synchronous = NORMAL');
   }
 }

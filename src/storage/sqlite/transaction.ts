@@ -5,7 +5,10 @@
 import type { Transaction } from '../unit-of-work.ts';
 import type { SqliteAudit } from './audit.ts';
 import type { SqliteConsumers } from './consumers.ts';
+import type { SqliteDocuments } from './documents.ts';
 import type { SqliteNonces } from './nonces.ts';
+import type { SqliteOutbox } from './outbox.ts';
+import type { SqliteQuotas } from './quotas.ts';
 import type { SqliteRecords } from './records.ts';
 
 /** What a transaction is made of. */
@@ -14,6 +17,9 @@ export interface TransactionParts {
   readonly consumers: SqliteConsumers;
   readonly records: SqliteRecords;
   readonly audit: SqliteAudit;
+  readonly quotas: SqliteQuotas;
+  readonly state: SqliteDocuments;
+  readonly outbox: SqliteOutbox;
 }
 
 /** Of one transaction, as the work that holds it may use it. */
@@ -28,7 +34,7 @@ export interface Life {
  */
 export function transactionOf(
   name: string,
-  { nonces, consumers, records, audit }: TransactionParts,
+  { nonces, consumers, records, audit, quotas, state, outbox }: TransactionParts,
   life: Life,
 ): Transaction {
   const during =
@@ -52,6 +58,7 @@ export function transactionOf(
       list: during((page) => consumers.list(page)),
       keysOf: during((name) => consumers.keysOf(name)),
       usageOf: during((keyid) => consumers.usageOf(keyid)),
+      standingKeys: during((now) => consumers.standingKeys(now)),
       findGrant: during((id) => consumers.findGrant(id)),
       grants: during((filter) => consumers.grants(filter)),
       add: during((consumer) => consumers.add(consumer)),
@@ -70,6 +77,13 @@ export function transactionOf(
       remove: during((id) => records.remove(id)),
     },
     audit: { append: during((event) => audit.append(event)) },
+    quotas: { charge: during((charged) => quotas.charge(charged)) },
+    state: {
+      get: during((collection, id) => state.get(collection, id)),
+      put: during((collection, id, value) => state.put(collection, id, value)),
+      delete: during((collection, id) => state.delete(collection, id)),
+    },
+    outbox: { add: during((message) => outbox.add(message)) },
   };
 }
 

@@ -12,10 +12,11 @@ import type { CallState, Route, Stage } from '../call.ts';
 export const authorizeCall: Stage = async function authorizeCall(ctx, next) {
   const { state } = ctx;
   if (state.context) {
-    state.context =
-      state.route.credential === 'none'
-        ? narrowed(state.context, state)
-        : permit(state.context, state, state.route.role);
+    if (state.route.credential === 'none') state.context = narrowed(state.context, state);
+    // An endpoint that claims the nonce itself asks for the role itself too, once it knows whether the message was
+    // here before. Until then the call has no context, so that nothing can be done in its name.
+    else if (!state.claimed) state.context = undefined;
+    else state.context = permit(state.context, state, state.route.role);
   }
   return next();
 };
@@ -55,6 +56,6 @@ function refuseChanges({ route, message: { method } }: CallState): void {
 }
 
 /** What remembers, changes or belongs to the caller. */
-function isKeptFromDemo({ idempotency, selfService }: Route): boolean {
+export function isKeptFromDemo({ idempotency, selfService }: Route): boolean {
   return selfService === true || idempotency === 'nonce' || idempotency === 'key';
 }

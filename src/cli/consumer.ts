@@ -1,79 +1,57 @@
 /**
- * `countersign consumer add|list|show|disable`: who may call. A change is in force at once, while a gateway runs
+ * `countersign consumer add|list|show|disable|enable`: who may call. A change is in force at once, while a gateway runs
  * on the data folder or not.
  * @module
  */
-import { unlinkSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Consumer } from '../consumers/consumer.ts';
-import { addConsumer, type IssuedKey } from '../consumers/registration.ts';
-import { CountersignError } from '../errors.ts';
+import { addConsumer } from '../consumers/registration.ts';
 import { type CommonOptions, command, noun, print, printJson, printTable, withStore } from './command.ts';
-import { describeKey } from './key.ts';
+import {
+  collect,
+  draftOf,
+  issueTo,
+  type LimitOptions,
+  type OutOptions,
+  printIssued,
+  withLimits,
+  withOut,
+} from './issued-key.ts';
+import { describeKeys, findConsumer } from './key.ts';
+import { isoTime } from './time.ts';
 
-interface AddOptions extends CommonOptions {
+interface AddOptions extends OutOptions, LimitOptions {
   readonly role: string[];
-  readonly out?: string;
 }
 
 export function consumer(): Command {
   return noun('consumer', 'who may call', [
-    command('add', 'register a consumer and show its secret, once')
+    withLimits(withOut(command('add', 'register a consumer and show its secret, once')))
       .argument('<name>', 'lower-case letters, digits and hyphens')
       .option('--role <role>', 'a role that it holds; may stand several times', collect, [])
-      .option('--out <file>', 'write a credentials file, and keep the secret off the terminal')
       .action(add),
     command('list', 'list the consumers').action(list),
     command('show', 'show a consumer and its keys').argument('<name>').action(show),
     command('disable', 'refuse a consumer from now on').argument('<name>').action(disable),
+    command('enable', 'accept a disabled consumer again').argument('<name>').action(enable),
   ]);
 }
 
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
 async function add(name: string, options: AddOptions): Promise<void> {
-  let written: string | undefined;
+  const [roles, draft] = [options.role, draftOf(options)];
   const issued = await withStore(options, (store) =>
-    store.commitGroup.run('add a consumer', async (tx) => {
-      const made = await addConsumer(tx.consumers, store.vault, { name, roles: options.role }, now());
-      // Before the commit: a file that can't be written leaves no consumer whose secret nobody has.
-      if (options.out !== undefined) writeCredentials(options.out, made);
-      written = options.out;
-      return made;
-    }),
-  ).catch((error) => {
-    if (written !== undefined) unlinkSync(written);
-    throw error;
-  });
-  const { secret, ...open } = issued;
-  if (options.out !== undefined) {
-    if (options.json) printJson(open);
-    else print(`Consumer ${name} added. Its credentials are in ${options.out}.`);
-  } else if (options.json) printJson(issued);
-  else {
-    print(`Consumer ${name} added. This is the only time its secret is shown:\n`);
-    print(`  keyid   ${issued.keyid}\n  secret  ${secret}\n  roles   ${issued.roles.join(', ') || '(none)'}`);
-  }
-}
-
-function writeCredentials(file: string, { keyid, secret }: IssuedKey): void {
-  try {
-    writeFileSync(file, `${JSON.stringify({ keyid, secret }, null, 2)}\n`, {
-      mode: 0o600,
-      flag: 'wx',
-      flush: true,
-    });
-  } catch (error) {
-    const why =
-      (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'it exists already' : (error as Error).message;
-    throw new CountersignError(
-      'credentials-invalid',
-      `${file} can't be written: ${why}. No consumer was added.`,
-    );
-  }
+    issueTo(options, (keep) =>
+      store.commitGroup.run('add a consumer', async (tx) => {
+        const made = await addConsumer(tx.consumers, store.vault, { name, roles }, now(), draft);
+        const detail = { roles, keyid: made.keyid, ...draft };
+        await tx.audit.append({ actor: 'cli', action: 'consumer.add', subject: name, detail });
+        keep(made);
+        return made;
+      }),
+    ),
+  );
+  printIssued(issued, `Consumer ${name} added`, options);
 }
 
 async function list(options: CommonOptions): Promise<void> {
@@ -88,14 +66,8 @@ async function list(options: CommonOptions): Promise<void> {
 
 async function show(name: string, options: CommonOptions): Promise<void> {
   const shown = await withStore(options, (store) => {
-    const found = store.consumers.find(name);
-    if (!found) {
-      throw new CountersignError(
-        'consumer-unknown',
-        `There is no consumer "${name}"; see: countersign consumer list`,
-      );
-    }
-    return { ...describe(found), keys: store.consumers.keysOf(name).map((key) => describeKey(key, now())) };
+    const found = findConsumer(store.consumers, name);
+    return { ...describe(found), keys: describeKeys(store.consumers, name) };
   });
   if (options.json) return printJson(shown);
   print(
@@ -109,10 +81,24 @@ async function show(name: string, options: CommonOptions): Promise<void> {
 
 async function disable(name: string, options: CommonOptions): Promise<void> {
   await withStore(options, (store) =>
-    store.commitGroup.run('disable a consumer', (tx) => tx.consumers.disable(name, now())),
+    store.commitGroup.run('disable a consumer', async (tx) => {
+      await tx.consumers.disable(name, now());
+      await tx.audit.append({ actor: 'cli', action: 'consumer.disable', subject: name });
+    }),
   );
   if (options.json) printJson({ name, status: 'disabled' });
   else print(`Consumer ${name} is disabled; its calls are refused from now on.`);
+}
+
+async function enable(name: string, options: CommonOptions): Promise<void> {
+  await withStore(options, (store) =>
+    store.commitGroup.run('enable a consumer', async (tx) => {
+      await tx.consumers.update(name, { disabledAt: null });
+      await tx.audit.append({ actor: 'cli', action: 'consumer.enable', subject: name });
+    }),
+  );
+  if (options.json) printJson({ name, status: 'active' });
+  else print(`Consumer ${name} is accepted again, with the keys that are still good.`);
 }
 
 function describe({ name, roles, createdAt, disabledAt }: Consumer) {
@@ -120,7 +106,7 @@ function describe({ name, roles, createdAt, disabledAt }: Consumer) {
     name,
     status: disabledAt === undefined ? 'active' : 'disabled',
     roles,
-    createdAt: new Date(createdAt * 1000).toISOString(),
+    createdAt: isoTime(createdAt),
   };
 }
 

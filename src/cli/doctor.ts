@@ -8,10 +8,22 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import type { KeyTerm } from '../consumers/consumer.ts';
+import { expiryWarnings } from '../consumers/expiry.ts';
 import { loadMasterKey } from '../consumers/master-key.ts';
 import { CountersignError } from '../errors.ts';
-import { databaseExists, inspectDatabase } from '../storage/sqlite/database.ts';
+import { SqliteConsumerReader } from '../storage/sqlite/consumers.ts';
+import {
+  type Database,
+  databaseExists,
+  inspectDatabase,
+  openForReading,
+} from '../storage/sqlite/database.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+
+interface DoctorOptions extends CommonOptions {
+  readonly routes?: true;
+}
 
 interface Finding {
   readonly check: string;
@@ -27,7 +39,9 @@ const WORTH_TELLING = 5;
 const PROBE_TIMEOUT_MS = 2000;
 
 export function doctor(): Command {
-  return command('doctor', 'look at clock, disk, permissions, store and configuration').action(examine);
+  return command('doctor', 'look at clock, disk, permissions, store and configuration')
+    .option('--routes', 'show every route, the role that it asks for and who could call it now')
+    .action((options: DoctorOptions) => (options.routes ? showRoutes(options) : examine(options)));
 }
 
 async function examine(options: CommonOptions): Promise<void> {
@@ -38,6 +52,7 @@ async function examine(options: CommonOptions): Promise<void> {
       checkFolder(config),
       checkDisk(config),
       ...checkStore(config),
+      ...checkKeys(config),
       ...(await checkGateway(config)),
     );
   }
@@ -47,6 +62,19 @@ async function examine(options: CommonOptions): Promise<void> {
     for (const { check, status, detail } of findings)
       print(`${status.padEnd(8)} ${check.padEnd(14)} ${detail}`);
   if (findings.some(({ status }) => status === 'failure')) process.exitCode = REFUSED;
+}
+
+async function showRoutes(options: CommonOptions): Promise<void> {
+  const { data, routes: table, roles, publicDemo } = configOf(options);
+  // Here alone, since the routes take longer to load than all of the rest.
+  const { callersOf, printMatrix, routeMatrix, routesInCode } = await import('./route-matrix.ts');
+  const database = openForReading(data);
+  try {
+    const callers = callersOf(new SqliteConsumerReader(database), epochSeconds(systemClock));
+    printMatrix(routeMatrix(routesInCode({ publicDemo }), table, callers, roles), options);
+  } finally {
+    database.close();
+  }
 }
 
 const ok = (check: string, detail: string): Finding => ({ check, status: 'ok', detail });
@@ -120,6 +148,28 @@ function checkStore({ data, masterKey }: Config): Finding[] {
     findings.push(failure('store', `The database can't be read: ${(error as Error).message}.`));
   }
   return findings;
+}
+
+/** Which keys end soon. Where the store can't be read, its own check has told. */
+function checkKeys({ data }: Config): Finding[] {
+  const now = epochSeconds(systemClock);
+  const keys = standingKeys(data, now);
+  if (!keys) return [];
+  const warnings = expiryWarnings(keys, now);
+  if (warnings.length === 0) return [ok('keys', 'none ends within 14 days')];
+  return warnings.map(({ detail }) => warning('keys', `${detail}.`));
+}
+
+function standingKeys(data: string, now: number): KeyTerm[] | undefined {
+  let database: Database | undefined;
+  try {
+    database = openForReading(data);
+    return new SqliteConsumerReader(database).standingKeys(now);
+  } catch {
+    return undefined;
+  } finally {
+    database?.close();
+  }
 }
 
 async function checkGateway({ host, port }: Config): Promise<Finding[]> {

@@ -68,6 +68,23 @@ export class Metrics implements CommitObserver {
     });
   }
 
+  /**
+   * Shows how long keys will still be good.
+   * @param keys those that are, with the days that each has left; asked when the page is read.
+   */
+  watchKeys(keys: () => Iterable<{ consumer: string; keyid: string; daysLeft: number }>): void {
+    new Gauge({
+      name: 'countersign_key_days_left',
+      help: 'Days until a key ends; revoked and ended keys are left out.',
+      labelNames: ['consumer', 'keyid'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { consumer, keyid, daysLeft } of keys()) this.set({ consumer, keyid }, daysLeft);
+      },
+    });
+  }
+
   get contentType(): string {
     return this.registry.contentType;
   }

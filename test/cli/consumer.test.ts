@@ -34,7 +34,7 @@ async function whoami(gateway: GatewayProcess, key: Pick<Credentials, 'keyid' | 
 
 const refusalOf = (answer: Answer) => ({ status: answer.status, code: problem(answer).code });
 
-describe('while a gateway is running, at its very next call', () => {
+describe.concurrent('while a gateway is running, at its very next call', () => {
   let folder: string;
   let gateway: GatewayProcess;
   let admin: Operator;
@@ -94,7 +94,7 @@ describe('while a gateway is running, at its very next call', () => {
   });
 });
 
-describe('while none is running', () => {
+describe.concurrent('while none is running', () => {
   it('consumers and keys are added, listed, shown, disabled and revoked, which the next start knows', async () => {
     const data = join(temporaryFolder(), 'data');
     const admin = operator(data);
@@ -169,7 +169,7 @@ describe('for people', () => {
   });
 });
 
-describe('a credentials file', () => {
+describe.concurrent('a credentials file', () => {
   it('is written for its owner alone, keeps the secret off the terminal, and works', async () => {
     const folder = temporaryFolder();
     const gateway = await serve(join(folder, 'data'));
@@ -228,7 +228,7 @@ describe('what an operator mistypes is refused with its code', () => {
     before = await everything();
   });
 
-  it.each([
+  it.concurrent.each([
     ['consumer-invalid', ['consumer', 'add', 'Shop']],
     ['consumer-invalid', ['consumer', 'add', 'a'.repeat(64)]],
     ['consumer-invalid', ['consumer', 'add', "x'); DROP TABLE consumers;--"]],
@@ -241,10 +241,10 @@ describe('what an operator mistypes is refused with its code', () => {
     ['consumer-unknown', ['key', 'list', 'nobody']],
     ['key-unknown', ['key', 'revoke', 'nobody.aaaaaaaaaaaa']],
   ])('%s: %j', async (code, args) => {
-    expect(failure(await admin.run([...args, '--json']))).toEqual({ code, detail: expect.any(String) });
+    expect(failure(await admin.run([...args, '--json']))).toMatchObject({ code, detail: expect.any(String) });
   });
 
-  it('with every fault at once', async () => {
+  it.concurrent('with every fault at once', async () => {
     const outcome = await admin.run(['consumer', 'add', 'A', '--role', 'B', '--role', 'C', '--json']);
     expect(failure(outcome).detail).toMatch(/"A".*"B".*"C"/);
   });

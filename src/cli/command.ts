@@ -101,11 +101,12 @@ export function reportError(error: unknown, json: boolean): void {
 /** Tells people how far long work has come: once a second, so that short work says nothing. */
 export function progressOf(
   now: () => number = () => performance.now(),
+  tell: (text: string) => void = (text) => process.stderr.write(text),
 ): (done: number, total: number) => void {
   let told = now();
   return (done, total) => {
     if (now() - told < 1000) return;
     told = now();
-    process.stderr.write(`${Math.floor((done / total) * 100)} %\n`);
+    tell(`${Math.floor((done / total) * 100)} %\n`);
   };
 }

@@ -7,7 +7,9 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import type { Origin } from '../config/config.ts';
 import type { KeyDirectory } from '../consumers/key-directory.ts';
+import type { ConsumerQuotas } from '../limits/consumer-quotas.ts';
 import type { FailureBuckets } from '../limits/failure-bucket.ts';
+import type { QuotaStore } from '../limits/quotas.ts';
 import type { NonceStore } from '../replay/nonces.ts';
 import type { LifePolicy } from '../signatures/request-profile.ts';
 import type { CallState, Stage } from './call.ts';
@@ -19,6 +21,7 @@ import { authorizeCall } from './middleware/authorize-call.ts';
 import { claimNonce } from './middleware/claim-nonce.ts';
 import { drainBody } from './middleware/drain-body.ts';
 import { findRoute } from './middleware/find-route.ts';
+import { limitConsumer } from './middleware/limit-consumer.ts';
 import { limitFailures } from './middleware/limit-failures.ts';
 import { logRequest } from './middleware/log-request.ts';
 import { readBody } from './middleware/read-body.ts';
@@ -26,6 +29,7 @@ import { readMessage } from './middleware/read-message.ts';
 import { renderProblem } from './middleware/render-problem.ts';
 import { shedLoad } from './middleware/shed-load.ts';
 import { signResponse } from './middleware/sign-response.ts';
+import { tellQuota } from './middleware/tell-quota.ts';
 import { verifyDigest } from './middleware/verify-digest.ts';
 import type { Peers } from './peer.ts';
 import { PROBES } from './routes/own.ts';
@@ -38,6 +42,8 @@ export interface AppParts {
   readonly keys: KeyDirectory;
   readonly nonces: NonceStore;
   readonly buckets: FailureBuckets;
+  readonly quotas: () => ConsumerQuotas;
+  readonly quotaStore: QuotaStore;
   readonly peers: Peers;
   readonly origins: () => readonly Origin[];
   readonly routes: () => Routes;
@@ -50,12 +56,13 @@ export interface AppParts {
 
 /** On the way in from top to bottom, on the way out from bottom to top. */
 export function pipeline(parts: AppParts): readonly Stage[] {
-  const { clock, logger, metrics, keys, nonces, buckets, peers, origins, routes } = parts;
+  const { clock, logger, metrics, keys, nonces, buckets, quotas, quotaStore, peers, origins, routes } = parts;
   const { life, record } = parts;
   return [
     drainBody,
     logRequest({ logger, metrics }),
     signResponse({ clock, logger, record }),
+    tellQuota({ quotas, quotaStore, logger }),
     renderProblem({ logger }),
     shedLoad({ mostInFlight: parts.mostInFlight }),
     auditRefusal({ record }),
@@ -63,7 +70,8 @@ export function pipeline(parts: AppParts): readonly Stage[] {
     limitFailures({ buckets, keys }),
     findRoute({ routes }),
     authenticate({ clock, keys, life }),
-    claimNonce({ clock, keys, nonces }),
+    claimNonce({ clock, keys, nonces, quotaStore }),
+    limitConsumer({ quotas, quotaStore }),
     readBody({ mostBytes: parts.mostBody }),
     verifyDigest,
     authorizeCall,

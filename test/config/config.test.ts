@@ -17,9 +17,12 @@ describe('without file and variables', () => {
       masterKey: undefined,
       signatures: { maxLife: 300, skew: 30 },
       limits: { body: 1_048_576, upstreamBody: 8_388_608, failures: { burst: 200, perSecond: 20 } },
+      idempotency: { keyLife: 86_400, keptBody: 1_048_576 },
       roles: undefined,
       grantableRoles: [],
       routes: [],
+      quotas: [],
+      publicDemo: false,
       logLevel: 'info',
       file: undefined,
     });

@@ -4,6 +4,7 @@ import { dataFolder } from '../storage/data-folder.ts';
 import { commitGroupContract } from './commit-group.ts';
 import { consumerStoreContract } from './consumer-store.ts';
 import { nonceStoreContract } from './nonce-store.ts';
+import { quotaStoreContract } from './quota-store.ts';
 import type { Place } from './store.ts';
 
 function makePlace(): Place {
@@ -14,3 +15,4 @@ function makePlace(): Place {
 nonceStoreContract('SQLite', makePlace);
 commitGroupContract('SQLite', makePlace);
 consumerStoreContract('SQLite', makePlace);
+quotaStoreContract('SQLite', makePlace);

@@ -5,6 +5,7 @@
 import { onTestFinished } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { ConsumerReader } from '../../src/consumers/consumer.ts';
+import type { QuotaStore } from '../../src/limits/quotas.ts';
 import type { Nonce, NonceStore, NonceVerdict } from '../../src/replay/nonces.ts';
 import type { CommitGroup } from '../../src/storage/unit-of-work.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
@@ -13,6 +14,7 @@ export interface StoreUnderTest {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly quotas: QuotaStore;
   purge(): Promise<void>;
   close(): void | Promise<void>;
 }

@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { CountersignError } from '../../src/errors.ts';
+import type { Quota } from '../../src/limits/quotas.ts';
 import { databaseFile } from '../../src/storage/sqlite/database.ts';
 import { SqliteStore } from '../../src/storage/sqlite/store.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
@@ -29,6 +30,8 @@ async function obey(order: Order): Promise<unknown> {
       return undefined;
     case 'claim':
       return Promise.all(order.nonces.map((nonce) => opened().nonces.claim(nonce)));
+    case 'charge':
+      return charge(order.quotas, order.times);
     case 'seal':
       return opened().vault.seal('key', order.record, Buffer.from(order.text)).toString('base64');
     case 'unseal':
@@ -69,6 +72,20 @@ async function flood(prefix: string): Promise<void> {
     if (turn % 50 === 0) claims.push(opened().purge());
     await Promise.all(claims);
   }
+}
+
+/** Charges in turns of ten, and tells of each call that was let through. @returns how many were. */
+async function charge(quotas: readonly Quota[], times: number): Promise<number> {
+  let paid = 0;
+  for (let done = 0; done < times; done += 10) {
+    const verdicts = Array.from({ length: Math.min(10, times - done) }, async () => {
+      if ((await opened().quotas.charge(quotas)).wait > 0) return;
+      paid++;
+      report('paid');
+    });
+    await Promise.all(verdicts);
+  }
+  return paid;
 }
 
 /** Appends to the audit record in turns of one to seven, and tells of each row when it is committed. */

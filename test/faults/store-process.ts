@@ -7,12 +7,14 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { ErrorCode } from '../../src/errors.ts';
+import type { Quota } from '../../src/limits/quotas.ts';
 import type { Nonce, NonceVerdict } from '../../src/replay/nonces.ts';
 
 type Request =
   | { readonly kind: 'open' | 'lock'; readonly folder: string }
   | { readonly kind: 'close' | 'unlock' }
   | { readonly kind: 'claim'; readonly nonces: readonly Nonce[] }
+  | { readonly kind: 'charge'; readonly quotas: readonly Quota[]; readonly times: number }
   | { readonly kind: 'seal'; readonly record: string; readonly text: string }
   | { readonly kind: 'unseal'; readonly record: string; readonly blob: string }
   | { readonly kind: 'audit'; readonly prefix: string; readonly rows: number }

@@ -11,6 +11,7 @@ import { Metrics } from '../../src/gateway/metrics.ts';
 import { recordRefusal } from '../../src/gateway/middleware/audit-refusal.ts';
 import { Peers } from '../../src/gateway/peer.ts';
 import { Routes } from '../../src/gateway/routes/routes.ts';
+import { ConsumerQuotas } from '../../src/limits/consumer-quotas.ts';
 import { FailureBuckets } from '../../src/limits/failure-bucket.ts';
 import type { TestGateway } from '../../src/testing.ts';
 import { type CapturedLog, capturedLog } from './captured-log.ts';
@@ -50,6 +51,8 @@ export async function startPipeline(
     keys: new KeyDirectory(store.consumers, store.vault),
     nonces: store.nonces,
     buckets: new FailureBuckets({ burst: 200, perSecond: 20 }, clock),
+    quotas: () => new ConsumerQuotas([]),
+    quotaStore: store.quotas,
     peers: new Peers([]),
     origins: () => [{ scheme: 'http', authority }],
     routes: () => routes,

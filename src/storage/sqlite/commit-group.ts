@@ -1,12 +1,14 @@
 /**
- * One commit for one turn of the event loop: every bare nonce and every unit of work that was asked for in it.
+ * One commit for one turn of the event loop: every bare nonce, every bare charge of a quota and every unit of work
+ * that was asked for in it.
  *
- * A turn of bare nonces alone commits with `synchronous=NORMAL`: killing the process loses nothing, and the fence
+ * A turn of bare nonces and charges alone commits with `synchronous=NORMAL`: killing the process loses nothing, and the fence
  * (replay/fence.ts) closes what a power loss may take. A turn that holds work that somebody relies on commits with
  * FULL, and is answered after its sync; the one sync serves the whole turn.
  * @module
  */
 import { CountersignError } from '../../errors.ts';
+import type { Quota, QuotaVerdict } from '../../limits/quotas.ts';
 import type { Nonce, NonceStore, NonceVerdict } from '../../replay/nonces.ts';
 import type { CommitGroup, Transaction } from '../unit-of-work.ts';
 import type { Database, Statement } from './database.ts';
@@ -21,6 +23,12 @@ import {
 interface Claim {
   readonly nonce: Nonce;
   readonly resolve: (verdict: NonceVerdict) => void;
+  readonly reject: (error: CountersignError) => void;
+}
+
+interface Charge {
+  readonly quotas: readonly Quota[];
+  readonly resolve: (verdict: QuotaVerdict) => void;
   readonly reject: (error: CountersignError) => void;
 }
 
@@ -50,6 +58,7 @@ export interface CommitGroupParts extends TransactionParts {
 
 export class SqliteCommitGroup implements CommitGroup, NonceStore {
   private claims: Claim[] = [];
+  private charges: Charge[] = [];
   private jobs: Job[] = [];
   private scheduled = false;
   private readonly parts: CommitGroupParts;
@@ -86,6 +95,13 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     });
   }
 
+  charge(quotas: readonly Quota[]): Promise<QuotaVerdict> {
+    return new Promise((resolve, reject) => {
+      this.charges.push({ quotas, resolve, reject });
+      this.schedule();
+    });
+  }
+
   run<T>(name: string, work: (tx: Transaction) => T | Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.jobs.push({ name, work, resolve: resolve as (result: unknown) => void, reject });
@@ -100,69 +116,93 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   }
 
   private readonly turn = (): void => {
-    const { claims, jobs } = this;
+    const { claims, charges, jobs } = this;
     this.claims = [];
+    this.charges = [];
     this.jobs = [];
     if (jobs.length === 0) {
       this.scheduled = false;
-      this.commitClaims(claims);
+      this.commitBare(claims, charges);
     } else {
       // The next turn is not scheduled before this one has ended: there is one transaction at a time.
-      this.commitWork(claims, jobs).finally(() => {
+      this.commitWork(claims, charges, jobs).finally(() => {
         this.scheduled = false;
-        if (this.claims.length + this.jobs.length > 0) this.schedule();
+        if (this.claims.length + this.charges.length + this.jobs.length > 0) this.schedule();
       });
     }
   };
 
-  private commitClaims(claims: Claim[]): void {
+  private commitBare(claims: Claim[], charges: Charge[]): void {
     const started = performance.now();
+    const { nonces, quotas } = this.parts;
     const verdicts: NonceVerdict[] = [];
+    let charged: QuotaVerdict[];
     try {
       this.setSynchronous('NORMAL');
       this.begin.run();
       this.follow();
-      for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
-      this.parts.nonces.append();
+      for (const { nonce } of claims) verdicts.push(nonces.claim(nonce));
+      charged = charges.map((charge) => quotas.charge(charge.quotas));
+      this.append();
       this.commit.run();
     } catch (error) {
       const refusal = this.fail(error);
       for (const { reject } of claims) reject(refusal);
+      for (const { reject } of charges) reject(refusal);
       return;
     }
-    this.parts.nonces.committed();
+    this.committed();
     for (let i = 0; i < claims.length; i++) (claims[i] as Claim).resolve(verdicts[i] as NonceVerdict);
+    for (let i = 0; i < charges.length; i++) (charges[i] as Charge).resolve(charged[i] as QuotaVerdict);
     this.parts.observer.committed(claims.length, 0, (performance.now() - started) / 1000);
   }
 
-  private async commitWork(claims: Claim[], jobs: Job[]): Promise<void> {
+  private async commitWork(claims: Claim[], charges: Charge[], jobs: Job[]): Promise<void> {
     const started = performance.now();
+    const { nonces, quotas } = this.parts;
     const verdicts: NonceVerdict[] = [];
+    let charged: QuotaVerdict[];
     const outcomes: Outcome[] = [];
     try {
       this.setSynchronous('FULL');
       this.begin.run();
       this.follow();
-      for (const { nonce } of claims) verdicts.push(this.parts.nonces.claim(nonce));
+      for (const { nonce } of claims) verdicts.push(nonces.claim(nonce));
+      charged = charges.map((charge) => quotas.charge(charge.quotas));
       for (const job of jobs) outcomes.push(await this.attempt(job));
-      this.parts.nonces.append();
+      this.append();
       this.commit.run();
     } catch (error) {
       const refusal = this.fail(error);
       for (const { reject } of claims) reject(refusal);
+      for (const { reject } of charges) reject(refusal);
       for (const { reject } of jobs) reject(refusal);
       return;
     }
-    this.parts.nonces.committed();
+    this.committed();
     this.followOwnChanges();
     claims.forEach((claim, i) => {
       claim.resolve(verdicts[i] as NonceVerdict);
+    });
+    charges.forEach((charge, i) => {
+      charge.resolve(charged[i] as QuotaVerdict);
     });
     for (const outcome of outcomes) {
       if ('error' in outcome) outcome.job.reject(outcome.error);
       else outcome.job.resolve(outcome.result);
     }
     this.parts.observer.committed(claims.length, jobs.length, (performance.now() - started) / 1000);
+  }
+
+  /** What the turn claimed and charged, outside the savepoints of its work. */
+  private append(): void {
+    this.parts.nonces.append();
+    this.parts.quotas.append();
+  }
+
+  private committed(): void {
+    this.parts.nonces.committed();
+    this.parts.quotas.ended();
   }
 
   /** At the beginning of a turn, where a failure is the turn's, never at its end. */
@@ -227,6 +267,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
 
   private fail(error: unknown): CountersignError {
     this.parts.nonces.rolledBack();
+    this.parts.quotas.ended();
     this.parts.observer.failed(error);
     try {
       if (this.parts.database.inTransaction) this.rollback.run();

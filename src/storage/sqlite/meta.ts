@@ -4,7 +4,7 @@
  */
 import type { Database, Statement } from './database.ts';
 
-export type Fact = 'boot-id' | 'fence' | 'nonce-horizon' | 'demo-keyid';
+export type Fact = 'boot-id' | 'fence' | 'nonce-horizon' | 'demo-keyid' | 'public-demo-keyid';
 
 export class Meta {
   private readonly select: Statement;

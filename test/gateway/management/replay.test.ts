@@ -148,6 +148,24 @@ describe('a change that issues a secret', () => {
   });
 });
 
+describe('a secret', () => {
+  it('goes to this machine or over TLS alone', async () => {
+    const remote = await startApi({ settings: { origins: ['http://api.test'] } });
+    try {
+      const chief = await remote.register('ops', 'operator');
+      const body = '{"name":"plain"}';
+      const request = sign(remote.gateway, chief.key, { target: '/v1/consumers', host: 'api.test', body });
+      expect(await chief.send(request)).toMatchObject({ status: 403, json: { code: 'key-forbidden' } });
+      expect(remote.gateway.store.consumers.find('plain')).toBeUndefined();
+      const harmless = { method: 'PATCH', target: '/v1/consumers/ops', body: '{"disabled":false}' };
+      const allowed = sign(remote.gateway, chief.key, { ...harmless, host: 'api.test' });
+      expect((await chief.send(allowed)).status).toBe(200);
+    } finally {
+      await remote.close();
+    }
+  });
+});
+
 describe('a caller who may not do it any more', () => {
   it('gets no earlier result: its role is asked for again', async () => {
     const chief = await api.register('chief', 'operator');

@@ -181,7 +181,13 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   ];
   const host = hostRoutes(endpoints, parts);
   const routesOf = ({ routes: table }: Config) => {
-    const upstream = upstreamLookup(table, { upstreams, operations, commitGroup: store.commitGroup });
+    const upstream = upstreamLookup(table, {
+      upstreams,
+      operations,
+      commitGroup: store.commitGroup,
+      keys,
+      clock,
+    });
     checkHostPaths(host, new Routes({ own, local: LOCAL_PATHS, management, upstream }).inCode, table);
     return new Routes({ own, local: LOCAL_PATHS, management, host, upstream });
   };

@@ -37,6 +37,8 @@ export interface OperationCall {
   readonly method: string;
   /** Milliseconds after which it is given up. */
   readonly timeoutMs: number;
+  /** Asked inside the transaction, as that of an endpoint: throws where the caller may not do this, or not any more. */
+  readonly authorize: () => void;
 }
 
 /** An operation that is under way. */
@@ -94,6 +96,7 @@ export class Operations {
       const beginning = await unitOfWork.run('begin an operation', async (tx): Promise<Beginning> => {
         const now = epochSeconds(clock);
         const known = await this.find(tx, id, call, now);
+        call.authorize();
         if (known) {
           const first = this.judge(id, known, call, now);
           if (first) return { first, keptUntil: known.keptUntil };

@@ -4,13 +4,17 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
+import { type Clock, epochSeconds } from '../../clock.ts';
 import type { UpstreamRoute } from '../../config/config.ts';
+import type { KeyDirectory } from '../../consumers/key-directory.ts';
 import { CountersignError } from '../../errors.ts';
 import type { Attempt, OperationAnswer, Operations } from '../../idempotency/operations.ts';
 import type { VerifiedRequest } from '../../signatures/verify-request.ts';
 import type { CommitGroup } from '../../storage/unit-of-work.ts';
 import { type Context, callerOf, type Route } from '../call.ts';
 import { claimingUnitOfWork, fingerprint, identityOf, KEY_EXPIRES } from '../idempotent-call.ts';
+import { permit } from '../middleware/authorize-call.ts';
+import { activeKey } from '../middleware/claim-nonce.ts';
 import type { UpstreamAnswer, UpstreamRequest, Upstreams } from '../upstream/forward.ts';
 import { fieldsForCaller, fieldsForUpstream, passesToUpstream } from '../upstream/forwarded-fields.ts';
 import { RouteTable } from '../upstream/route-table.ts';
@@ -20,6 +24,8 @@ export interface UpstreamParts {
   readonly upstreams: Upstreams;
   readonly operations: Operations;
   readonly commitGroup: CommitGroup;
+  readonly keys: KeyDirectory;
+  readonly clock: Clock;
 }
 
 export function upstreamLookup(table: readonly UpstreamRoute[], parts: UpstreamParts): UpstreamLookup {
@@ -69,15 +75,21 @@ async function answerOnce(
   parts: UpstreamParts,
   identity: Parameters<Operations['begin']>[1]['identity'],
 ): Promise<void> {
-  const { operations, commitGroup } = parts;
-  const { method } = ctx.state.message;
+  const { operations, commitGroup, keys, clock } = parts;
+  const { state } = ctx;
+  const { method } = state.message;
+  const { keyid } = (state.verified as VerifiedRequest).parameters;
   const call = {
     identity,
     fingerprint: fingerprint(ctx, passesToUpstream),
     method,
     timeoutMs: route.timeoutMs,
+    authorize() {
+      const key = activeKey(keys, keyid, epochSeconds(clock), state.address);
+      state.context = permit(key.context, state, route.role);
+    },
   };
-  const beginning = await operations.begin(claimingUnitOfWork(ctx.state, commitGroup), call);
+  const beginning = await operations.begin(claimingUnitOfWork(state, commitGroup), call);
   const isFirst = 'begun' in beginning;
   const { keptUntil } = isFirst ? beginning.begun : beginning;
   send(ctx, isFirst ? await carryOut(ctx, route, parts, beginning.begun) : beginning.first);

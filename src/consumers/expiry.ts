@@ -43,7 +43,8 @@ export function expiryWarnings(keys: Iterable<KeyTerm>, now: number): ExpiryWarn
 }
 
 function sentence({ keyid, consumer, notAfter, supersededAt }: KeyTerm, left: number): string {
-  const when = left < 2 ? `${Math.ceil(left * 24)} hours` : `${Math.floor(left)} days`;
+  const hours = Math.ceil(left * 24);
+  const when = left >= 2 ? `${Math.floor(left)} days` : hours === 1 ? 'an hour' : `${hours} hours`;
   const advice =
     supersededAt === undefined
       ? `run: countersign key rotate ${keyid}`

@@ -1,9 +1,12 @@
 /** Keys as the pipeline meets them: looked up once, dropped when their consumer changes. */
 import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Consumer, ConsumerKey, ConsumerReader } from '../../src/consumers/consumer.ts';
 import { type ActiveKey, KeyDirectory } from '../../src/consumers/key-directory.ts';
 import { KeyVault, unwrapKeys, wrapNewKey } from '../../src/consumers/key-vault.ts';
+import { grants } from '../../src/security/roles.ts';
+import { narrow } from '../../src/security/security-context.ts';
 
 const NOW = 1_800_000_000;
 const master = randomBytes(32);
@@ -134,7 +137,60 @@ describe('the key directory', () => {
   });
 });
 
+/** Roles over few words, so that they nest often. */
+const role = fc
+  .array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 })
+  .map((words) => words.join(':'));
+const roles = fc.uniqueArray(role, { maxLength: 5 });
+const holds = (held: readonly string[], needed: string) => held.some((each) => grants(each, needed));
+
+describe('the roles of a call', () => {
+  it('are those that consumer, key and Countersign-Narrow all grant, in every combination', () => {
+    fc.assert(
+      fc.property(roles, fc.option(roles), fc.option(roles), role, (own, subset, narrowed, needed) => {
+        const { directory } = stocked('shop.1', { roles: own }, subset ? { roleSubset: subset } : {});
+        const { context } = find(directory, 'shop.1');
+        const ofKey = holds(own, needed) && (!subset || holds(subset, needed));
+        expect(holds(context.roles, needed)).toBe(ofKey);
+        if (!narrowed) return;
+        if (narrowed.every((each) => holds(context.roles, each)))
+          expect(holds(narrow(context, narrowed).roles, needed)).toBe(ofKey && holds(narrowed, needed));
+        // Naming what the key lacks is refused, not left out.
+        else
+          expect(() => narrow(context, narrowed)).toThrow(expect.objectContaining({ code: 'role-missing' }));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('are none where the subset is empty, or names what the consumer lacks', () => {
+    for (const roleSubset of [[], ['users']]) {
+      const { directory } = stocked('shop.1', { roles: ['orders'] }, { roleSubset });
+      expect(find(directory, 'shop.1').context.roles).toEqual([]);
+    }
+  });
+
+  it('follow what the consumer has lost', () => {
+    const { shelf, directory } = stocked('shop.1', { roles: ['orders'] }, { roleSubset: ['orders:read'] });
+    expect(find(directory, 'shop.1').context.roles).toEqual(['orders:read']);
+    shelf.put('shop.1', { roles: ['users'] }, { roleSubset: ['orders:read'] });
+    directory.forget('shop');
+    expect(find(directory, 'shop.1').context.roles).toEqual([]);
+  });
+});
+
 describe('a key', () => {
+  it('without a list of addresses may be used from any, and with one from those alone', () => {
+    const open = find(stocked('shop.1').directory, 'shop.1');
+    const bound = find(stocked('shop.1', {}, { allow: ['10.0.0.0/8', '::1'] }).directory, 'shop.1');
+    for (const address of ['10.1.2.3', '::1', '192.0.2.1', '']) {
+      expect(open.forbids(address)).toBeUndefined();
+    }
+    for (const address of ['10.1.2.3', '::1']) expect(bound.forbids(address)).toBeUndefined();
+    expect(bound.forbids('192.0.2.1')).toContain('192.0.2.1');
+    expect(bound.forbids('')).toBeDefined();
+  });
+
   it.each([
     ['the second at which it begins', {}, {}, NOW, undefined],
     ['its last second', {}, {}, NOW + 99, undefined],

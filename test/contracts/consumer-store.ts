@@ -3,7 +3,7 @@
  * @module
  */
 import { describe, expect, it } from 'vitest';
-import type { ConsumerKey } from '../../src/consumers/consumer.ts';
+import type { ConsumerKey, Page } from '../../src/consumers/consumer.ts';
 import type { Transaction } from '../../src/storage/unit-of-work.ts';
 import { type MakePlace, NOW, nonce, Scene, type StoreUnderTest } from './store.ts';
 
@@ -44,6 +44,148 @@ function records(makePlace: MakePlace): void {
       expect(store.consumers.find('shop')).toMatchObject(shop);
       expect(store.consumers.list()).toMatchObject([{ name: 'bank', roles: [], createdAt: NOW + 1 }, shop]);
       expect(store.consumers.keysOf('shop')).toEqual([key('shop.1')]);
+    });
+
+    it('keep every limit of a key, and who vouched for it when', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      const limits = {
+        label: 'warehouse, 北',
+        roleSubset: ['orders:read'],
+        allow: ['10.0.0.0/8', '::1'],
+        vouchedAt: NOW - 7,
+      };
+      await run(store, async ({ consumers }) => {
+        await consumers.addKey(key('shop.2', limits));
+        await consumers.addKey(key('shop.3', { roleSubset: [] }));
+        await consumers.updateKey('shop.1', { notAfter: NOW + 5, successor: 'shop.2' });
+        await consumers.updateKey('shop.2', { notAfter: NOW + 6 });
+      });
+      expect(store.consumers.findKey('shop.2')?.key).toEqual(key('shop.2', { ...limits, notAfter: NOW + 6 }));
+      expect(store.consumers.findKey('shop.3')?.key.roleSubset).toEqual([]);
+      expect(store.consumers.findKey('shop.1')?.key).toEqual(
+        key('shop.1', { notAfter: NOW + 5, successor: 'shop.2' }),
+      );
+    });
+
+    it('have an id that stays, and a version that counts changes', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      const [bank, shop] = store.consumers.list();
+      expect(shop?.id).toMatch(/^[0-9a-f]{24}$/);
+      expect(bank?.id).not.toBe(shop?.id);
+      expect(shop?.version).toBe(1);
+      await run(store, ({ consumers }) => consumers.update('shop', { roles: ['users'] }));
+      await run(store, ({ consumers }) => consumers.update('shop', { disabledAt: NOW }));
+      expect(store.consumers.find('shop')).toEqual({
+        ...shop,
+        roles: ['users'],
+        disabledAt: NOW,
+        version: 3,
+      });
+      await run(store, ({ consumers }) => consumers.update('shop', { disabledAt: null }));
+      expect(store.consumers.find('shop')).toEqual({ ...shop, roles: ['users'], version: 4 });
+    });
+
+    it('are removed with their keys, grants and usage, and the name can be taken again', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      const grant = {
+        id: 'g',
+        consumer: 'shop',
+        role: 'tea',
+        status: 'requested',
+        requestedAt: NOW,
+      } as const;
+      await run(store, async ({ consumers }) => {
+        await consumers.putGrant(grant);
+        await consumers.addUsage('shop.1', { lastUsed: NOW, calls: 1 });
+        await consumers.remove('shop');
+      });
+      const { consumers } = store;
+      expect([consumers.find('shop'), consumers.findKey('shop.1'), consumers.usageOf('shop.1')]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      expect([consumers.findGrant('g'), consumers.keysOf('shop'), consumers.grants()]).toEqual([
+        undefined,
+        [],
+        [],
+      ]);
+      expect(consumers.findKey('bank.1')).toBeDefined();
+      await run(store, (tx) => tx.consumers.add({ name: 'shop', roles: [], createdAt: NOW }));
+      expect(consumers.find('shop')?.version).toBe(1);
+    });
+
+    it('are listed in pages by name', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      const names = (page: Page) => store.consumers.list(page).map(({ name }) => name);
+      expect(names({ limit: 1 })).toEqual(['bank']);
+      expect(names({ after: 'bank', limit: 1 })).toEqual(['shop']);
+      expect(names({ after: 'bank', limit: 9 })).toEqual(['shop']);
+      expect(names({ after: 'c', limit: 9 })).toEqual(['shop']);
+      expect(names({ after: 'shop', limit: 9 })).toEqual([]);
+    });
+
+    it('count how keys were used, and forget nothing of it', async () => {
+      const scene = await Scene.make(makePlace);
+      const [store, other] = [await scene.open(), await scene.open()];
+      await stock(store);
+      expect(store.consumers.usageOf('shop.1')).toBeUndefined();
+      const used = (from: StoreUnderTest, keyid: string, lastUsed: number, calls: number) =>
+        run(from, ({ consumers }) => consumers.addUsage(keyid, { lastUsed, calls }));
+      await used(store, 'shop.1', NOW + 5, 3);
+      await used(other, 'shop.1', NOW + 4, 2);
+      expect(store.consumers.usageOf('shop.1')).toEqual({ lastUsed: NOW + 5, calls: 5 });
+      // Of a key that was removed meanwhile nothing is kept.
+      await used(store, 'gone.1', NOW, 1);
+      expect(store.consumers.usageOf('gone.1')).toBeUndefined();
+    });
+
+    it('that are good or will be are told with their ends, the soonest first', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      await run(store, async ({ consumers }) => {
+        await consumers.addKey(key('shop.2', { notAfter: NOW + 50, createdAt: NOW + 20 }));
+        await consumers.addKey(key('shop.3', { notBefore: NOW + 90, notAfter: NOW + 99 }));
+        await consumers.addKey(key('shop.4', { notAfter: NOW + 10 }));
+        await consumers.addKey(key('shop.5'));
+        await consumers.revokeKey('shop.5', NOW);
+        await consumers.updateKey('shop.1', { successor: 'shop.2' });
+        await consumers.addUsage('shop.1', { lastUsed: NOW + 21, calls: 1 });
+        await consumers.disable('bank', NOW);
+      });
+      expect(store.consumers.standingKeys(NOW + 10)).toEqual([
+        { keyid: 'shop.2', consumer: 'shop', notAfter: NOW + 50 },
+        { keyid: 'shop.3', consumer: 'shop', notAfter: NOW + 99 },
+        {
+          keyid: 'shop.1',
+          consumer: 'shop',
+          notAfter: NOW + 100,
+          supersededAt: NOW + 20,
+          lastUsed: NOW + 21,
+        },
+      ]);
+    });
+
+    it('ask for roles, which are granted or denied once they are decided', async () => {
+      const store = await (await Scene.make(makePlace)).open();
+      await stock(store);
+      const asked = (id: string, consumer: string) =>
+        ({ id, consumer, role: 'tea', status: 'requested', requestedAt: NOW }) as const;
+      await run(store, async ({ consumers }) => {
+        await consumers.putGrant(asked('2', 'shop'));
+        await consumers.putGrant(asked('1', 'bank'));
+        await consumers.putGrant({ ...asked('2', 'shop'), status: 'granted', decidedAt: NOW + 1 });
+      });
+      const granted = { ...asked('2', 'shop'), status: 'granted', decidedAt: NOW + 1 };
+      expect(store.consumers.findGrant('2')).toEqual(granted);
+      expect(store.consumers.grants()).toEqual([asked('1', 'bank'), granted]);
+      expect(store.consumers.grants({ consumer: 'shop' })).toEqual([granted]);
+      expect(store.consumers.grants({ status: 'requested' })).toEqual([asked('1', 'bank')]);
+      expect(store.consumers.grants({ consumer: 'shop', status: 'requested' })).toEqual([]);
     });
 
     it('are listed by name, keys by age', async () => {
@@ -140,6 +282,9 @@ function changes(makePlace: MakePlace): void {
     ['a disabled consumer', ({ consumers }) => consumers.disable('shop', NOW)],
     ['a revoked key', ({ consumers }) => consumers.revokeKey('shop.1', NOW)],
     ['a new key', ({ consumers }) => consumers.addKey(key('shop.2'))],
+    ['an earlier end of a key', ({ consumers }) => consumers.updateKey('shop.1', { notAfter: NOW })],
+    ['other roles', ({ consumers }) => consumers.update('shop', { roles: [] })],
+    ['a removed consumer', ({ consumers }) => consumers.remove('shop')],
   ];
 
   describe('a change', () => {

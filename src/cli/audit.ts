@@ -10,10 +10,11 @@ import type { AuditFilter, AuditHead, AuditRow } from '../audit/audit.ts';
 import { verifyChain } from '../audit/chain.ts';
 import { HEAD_MESSAGE } from '../audit/minutes.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
-import { loadMasterKey } from '../consumers/master-key.ts';
+import { loadMasterKey, masterKeysOf } from '../consumers/master-key.ts';
 import { CountersignError } from '../errors.ts';
 import { AuditFile } from '../storage/sqlite/audit-file.ts';
 import { type CommonOptions, command, configOf, noun, print, printJson, printTable } from './command.ts';
+import { isoTime, parseDuration, parseTime } from './time.ts';
 
 interface RowOptions extends CommonOptions {
   readonly keyid?: string;
@@ -26,7 +27,8 @@ interface VerifyOptions extends CommonOptions {
   readonly headFile?: string;
 }
 
-const SINCE = 'at or after this time: 2026-11-01, 2026-11-01T12:00:00Z, or 90m, 24h, 7d ago';
+const SINCE_FORMS = '2026-11-01, 2026-11-01T12:00:00Z, or how long ago: 7d, 24h, 90m';
+const SINCE = `from this time on: ${SINCE_FORMS}`;
 
 export function audit(): Command {
   return noun('audit', 'what was decided, by whom and why', [
@@ -63,7 +65,7 @@ async function list({ limit, ...options }: RowOptions): Promise<void> {
     printTable(
       ['SEQ', 'AT', 'ACTOR', 'ACTION', 'SUBJECT', 'KEYID', 'REQUEST', 'DETAIL'],
       rows.map(({ seq, at, actor, action, subject, keyid = '', requestId = '', detail = '' }) =>
-        [String(seq), isoTime(at), actor, action, subject, keyid, requestId, detail].map(printable),
+        [String(seq), timeOf(at), actor, action, subject, keyid, requestId, detail].map(printable),
       ),
     );
   }
@@ -90,7 +92,8 @@ async function verify(options: VerifyOptions): Promise<void> {
   if (options.headFile !== undefined) heads.push(...(await readHeads(options.headFile)));
   const { data, masterKey: given } = configOf(options);
   const { rows, head } = await withAudit(options, (file) => {
-    const keys = file.keys(loadMasterKey({ folder: data, given, databaseExists: true }));
+    const masterKey = loadMasterKey({ folder: data, given, databaseExists: true });
+    const keys = file.keys(masterKey, given === undefined ? masterKeysOf(data).next : undefined);
     const report = verifyChain(file.audit.links(), keys, heads);
     if (report.fault) {
       const { seq, why } = report.fault;
@@ -154,7 +157,7 @@ function filterOf({ keyid, since }: Pick<RowOptions, 'keyid' | 'since'>): AuditF
 function describe({ seq, at, detail, keyVersion, mac, ...event }: AuditRow) {
   return {
     seq,
-    at: isoTime(at),
+    at: timeOf(at),
     ...event,
     detail: readDetail(detail),
     keyVersion,
@@ -176,16 +179,12 @@ function printable(cell: string): string {
   return cell.replace(/\p{Cc}/gu, '?');
 }
 
-const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
-const AGO = /^(\d{1,6})([smhd])$/;
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
 function parseSince(text: string): number {
-  const [, count, unit] = AGO.exec(text) ?? [];
-  if (unit !== undefined) return epochSeconds(systemClock) - Number(count) * (SECONDS[unit] as number);
-  const at = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(at)) throw new InvalidArgumentError('It must be like 2026-11-01T12:00:00Z or 24h.');
-  return Math.floor(at / 1000);
+  try {
+    return /^\d+[smhd]$/.test(text) ? epochSeconds(systemClock) - parseDuration(text) : parseTime(text);
+  } catch {
+    throw new InvalidArgumentError(`Write ${SINCE_FORMS}.`);
+  }
 }
 
 function parseLimit(text: string): number {
@@ -199,7 +198,7 @@ function parseHead(text: string): AuditHead {
   return { seq: Number(seq), mac };
 }
 
-function isoTime(seconds: number): string {
-  const at = new Date(seconds * 1000);
-  return Number.isNaN(at.getTime()) ? String(seconds) : at.toISOString();
+/** A time that somebody has changed may be none. */
+function timeOf(at: number): string {
+  return Math.abs(at) <= 8.64e12 ? isoTime(at) : String(at);
 }

@@ -19,14 +19,16 @@ export function serve(): Command {
     // Here alone, since it takes longer to load than most commands run.
     const { createLogger, startGateway } = await import('../main.ts');
     const { logger, flush } = createLogger(config.logLevel);
-    const terminalIsGone = watchTerminal();
-    // From the beginning: until it is handled, the signal would end the process.
-    let hungUp = false;
-    let hangUp = (_signal: NodeJS.Signals): void | Promise<void> => {
-      if (terminalIsGone()) process.exit(REFUSED);
-      hungUp = true;
+    // From the beginning, since the signal ends a process that doesn't handle it. A start takes it to heart at its end.
+    let isDue = false;
+    let readAgain = () => {
+      isDue = true;
     };
-    process.on('SIGHUP', (signal) => hangUp(signal));
+    const hadTerminal = isatty(0);
+    process.on('SIGHUP', () => {
+      if (hadTerminal && !isatty(0)) endOfHangUp();
+      else readAgain();
+    });
     const gateway = await startGateway(config, { clock: systemClock, logger });
     let askedAt: number | undefined;
     const stop = async (signal: NodeJS.Signals) => {
@@ -44,8 +46,8 @@ export function serve(): Command {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
-    hangUp = (signal) => (terminalIsGone() ? stop(signal) : reload(options, gateway, logger));
-    if (hungUp) reload(options, gateway, logger);
+    readAgain = () => reload(options, gateway, logger);
+    if (isDue) readAgain();
 
     // For people: standard output belongs to the log.
     process.stderr.write(`Countersign serves ${gateway.url}\n`);
@@ -55,10 +57,13 @@ export function serve(): Command {
   });
 }
 
-/** A terminal that is closed sends SIGHUP too, and is none any more. */
-function watchTerminal(): () => boolean {
-  const hadTerminal = isatty(0);
-  return () => hadTerminal && !isatty(0);
+/**
+ * A terminal that is closed sends SIGHUP too, and is none any more. Ends as if the signal weren't handled: nothing can
+ * be written any more, and Node aborts where it exits without the terminal that it began with.
+ */
+function endOfHangUp(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
 }
 
 /** A faulty configuration changes nothing, and every fault is told. */

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Config } from './config.ts';
 
 /** Nothing that is in flight, kept or listened on depends on these. */
-const FOLLOWED = ['routes', 'roles', 'grantableRoles', 'quotas', 'origins', 'logLevel'] as const;
+export const FOLLOWED = ['routes', 'roles', 'grantableRoles', 'quotas', 'origins', 'logLevel'] as const;
 
 type Followed = (typeof FOLLOWED)[number];
 

@@ -1,11 +1,16 @@
-"""Runs a command in a terminal of its own, closes the terminal once the command says that it serves, and prints what
-became of the command's process."""
+"""Runs a command in a terminal of its own, closes the terminal once the command says that it serves, and prints the
+exit code of the command: a negative one is a signal, -9 that it had to be ended."""
 
-import os, pty, sys, time
+import os
+import pty
+import signal
+import sys
 
 child, terminal = pty.fork()
 if child == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+signal.alarm(30)
 said = b""
 while b"Countersign serves" not in said:
     said += os.read(terminal, 4096)

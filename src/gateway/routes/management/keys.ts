@@ -91,8 +91,9 @@ export function addKey(parts: ManagementParts): Route {
         body: issuedBody(fresh, roles),
       }),
       audit({ fresh: { key } }) {
-        const { keyid, consumer, label, notBefore, notAfter, roleSubset, allow } = key;
-        return { subject: keyid, detail: { consumer, label, notBefore, notAfter, roleSubset, allow } };
+        // Not the label: it is free text, which may name somebody, and a row can't be taken back.
+        const { keyid, consumer, notBefore, notAfter, roleSubset, allow } = key;
+        return { subject: keyid, detail: { consumer, notBefore, notAfter, roleSubset, allow } };
       },
     },
     {

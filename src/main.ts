@@ -4,6 +4,7 @@
  */
 import { type Logger, pino } from 'pino';
 import { Minutes } from './audit/minutes.ts';
+import { RepeatedRefusals } from './audit/repeated-refusals.ts';
 import { UnverifiedCalls } from './audit/unverified-calls.ts';
 import { type Clock, epochSeconds, systemClock } from './clock.ts';
 import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
@@ -135,8 +136,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       logger.error({ err: error, ...delivery }, 'a message of the outbox could not be delivered'),
   });
   const unverified = new UnverifiedCalls();
+  const repeated = new RepeatedRefusals();
   const minutes = new Minutes({
-    unverified,
+    counted: [unverified, repeated],
     reader: store.audit,
     append: (events) =>
       store.commitGroup.run('audit the last minute', async (tx) => {
@@ -218,7 +220,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     origins: () => origins,
     routes: () => routes,
     life,
-    record: recordRefusal({ commitGroup: store.commitGroup, unverified, logger }),
+    record: recordRefusal({ commitGroup: store.commitGroup, unverified, repeated, logger }),
     mostBody: config.limits.body,
     mostInFlight: MOST_IN_FLIGHT,
   });

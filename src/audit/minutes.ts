@@ -1,17 +1,22 @@
 /**
- * What is written down each minute and at the stop: the calls without a good MAC, and the head of the chain, which
+ * What is written down each minute and at the stop: the refusals that are counted, and the head of the chain, which
  * goes to the log so that it lies elsewhere than the record.
  * @module
  */
 import type { Logger } from 'pino';
 import type { AuditEvent, AuditHead, AuditReader } from './audit.ts';
-import type { UnverifiedCalls } from './unverified-calls.ts';
 
 /** The message of the lines that `audit verify --head-file` looks for; they have `seq` and `mac`. */
 export const HEAD_MESSAGE = 'audit head';
 
+/** Calls that are counted, and written down by the minute. */
+export interface CountedCalls {
+  take(): AuditEvent[];
+  putBack(events: readonly AuditEvent[]): void;
+}
+
 export interface MinutesParts {
-  readonly unverified: UnverifiedCalls;
+  readonly counted: readonly CountedCalls[];
   readonly reader: AuditReader;
   /** Writes rows in one unit of work, after all that was asked for before. */
   readonly append: (events: readonly AuditEvent[]) => Promise<void>;
@@ -34,12 +39,12 @@ export class Minutes {
   }
 
   private async writeOnce(): Promise<void> {
-    const { unverified, append, logger } = this.parts;
-    const events = unverified.take();
+    const { counted, append, logger } = this.parts;
+    const taken = counted.map((calls) => ({ calls, events: calls.take() }));
     try {
-      await append(events);
+      await append(taken.flatMap(({ events }) => events));
     } catch (error) {
-      unverified.putBack(events);
+      for (const { calls, events } of taken) calls.putBack(events);
       logger.error({ err: error }, 'refused calls could not be recorded');
     }
     try {

@@ -26,7 +26,7 @@ function makeMinutes(options: { refuse?: () => boolean } = {}) {
       for (const each of events) await tx.audit.append(each);
     });
   };
-  const minutes = new Minutes({ unverified, reader: store.audit, append, logger: log.logger });
+  const minutes = new Minutes({ counted: [unverified], reader: store.audit, append, logger: log.logger });
   return { folder, store, log, unverified, append, minutes };
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AuditRow } from '../../src/audit/audit.ts';
+import { RepeatedRefusals, ROWS_A_MINUTE } from '../../src/audit/repeated-refusals.ts';
 import { UnverifiedCalls } from '../../src/audit/unverified-calls.ts';
 import { CountersignError, type RefusalCode, refusalCodes } from '../../src/errors.ts';
 import { recordRefusal } from '../../src/gateway/middleware/audit-refusal.ts';
@@ -236,10 +237,14 @@ describe('many refusals at once', () => {
       const page = await (await fetch(`${gateway.url}/metrics`)).text();
       return Number(/^countersign_commit_size_count (\d+)$/m.exec(page)?.[1]);
     };
-    const request = signed();
-    await send(gateway, request);
+    // As many of each key as have a row of their own.
+    const requests = await Promise.all(
+      Array.from({ length: 10 }, async (_, i) => sign(gateway, await gateway.addConsumer(`busy-${i}`))),
+    );
+    await Promise.all(requests.map((request) => send(gateway, request)));
     const before = await metrics();
-    const rows = await rowsOf(() => Promise.all(Array.from({ length: 200 }, () => send(gateway, request))));
+    const copies = requests.flatMap((request) => Array.from({ length: ROWS_A_MINUTE }, () => request));
+    const rows = await rowsOf(() => Promise.all(copies.map((request) => send(gateway, request))));
     const commits = (await metrics()) - before;
     expect(rows).toHaveLength(200);
     expect(new Set(rows.map(({ requestId }) => requestId)).size).toBe(200);
@@ -250,7 +255,10 @@ describe('many refusals at once', () => {
 
 describe('a caller who goes away', () => {
   it('after it has sent its message loses no row', async () => {
-    const requests = Array.from({ length: 30 }, (_, i) => signed({ method: 'GET', target: `/nowhere-${i}` }));
+    const key = await gateway.addConsumer('hasty');
+    const requests = Array.from({ length: ROWS_A_MINUTE }, (_, i) =>
+      sign(gateway, key, { method: 'GET', target: `/nowhere-${i}` }),
+    );
     const rows = await rowsOf(async () => {
       for (const request of requests) {
         const connection = await Connection.open(gateway.port);
@@ -277,7 +285,12 @@ describe('a row that can not be written', () => {
   /** A pipeline whose store takes claims but no rows. */
   async function unrecording(failure: unknown): Promise<PipelineUnderTest> {
     const commitGroup: CommitGroup = { run: () => Promise.reject(failure) };
-    const record = recordRefusal({ commitGroup, unverified: new UnverifiedCalls(), logger: log.logger });
+    const record = recordRefusal({
+      commitGroup,
+      unverified: new UnverifiedCalls(),
+      repeated: new RepeatedRefusals(),
+      logger: log.logger,
+    });
     const broken = signedRoute(() => {
       throw new TypeError('a defect of the route');
     });
@@ -331,8 +344,9 @@ describe('a row that can not be written', () => {
 
   it('since a trigger swallows it: 503 as well', async () => {
     const other = new Sqlite(join(gateway.folder, 'data', 'countersign.db'));
+    const key = await gateway.addConsumer('hushed');
     other.exec('CREATE TRIGGER hush BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END');
-    const answer = await send(gateway, signed({ method: 'GET', target: '/nowhere' }));
+    const answer = await send(gateway, sign(gateway, key, { method: 'GET', target: '/nowhere' }));
     other.exec('DROP TRIGGER hush');
     other.close();
     expect(problem(answer).code).toBe('store-unavailable');

@@ -2,6 +2,7 @@
  * The pipeline over a started gateway's store, with parts of the test's own choice: its routes, its limits.
  * @module
  */
+import { RepeatedRefusals } from '../../src/audit/repeated-refusals.ts';
 import { UnverifiedCalls } from '../../src/audit/unverified-calls.ts';
 import { KeyDirectory } from '../../src/consumers/key-directory.ts';
 import { type AppParts, createApp } from '../../src/gateway/app.ts';
@@ -60,6 +61,7 @@ export async function startPipeline(
     record: recordRefusal({
       commitGroup: store.commitGroup,
       unverified: new UnverifiedCalls(),
+      repeated: new RepeatedRefusals(),
       logger: log.logger,
     }),
     mostBody: 1000,

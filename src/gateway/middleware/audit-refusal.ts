@@ -1,9 +1,11 @@
 /**
- * Records refusals before they are sent: a row each after a good MAC, and a count by address before one. What can't be
+ * Records refusals before they are sent: a row each after a good MAC (counted where they
+ * repeat without end), and a count by address before one. What can't be
  * recorded isn't answered, but with `store-unavailable`.
  * @module
  */
 import type { Logger } from 'pino';
+import type { RepeatedRefusals } from '../../audit/repeated-refusals.ts';
 import type { UnverifiedCalls } from '../../audit/unverified-calls.ts';
 import { CountersignError, type ErrorCode } from '../../errors.ts';
 import type { CommitGroup } from '../../storage/unit-of-work.ts';
@@ -16,10 +18,16 @@ export type RecordRefusal = (ctx: Context, error: unknown) => Promise<unknown>;
 export interface RecordRefusalParts {
   readonly commitGroup: CommitGroup;
   readonly unverified: UnverifiedCalls;
+  readonly repeated: RepeatedRefusals;
   readonly logger: Logger;
 }
 
-export function recordRefusal({ commitGroup, unverified, logger }: RecordRefusalParts): RecordRefusal {
+export function recordRefusal({
+  commitGroup,
+  unverified,
+  repeated,
+  logger,
+}: RecordRefusalParts): RecordRefusal {
   return async function recordRefusal({ state }, error) {
     const { verified, address, route, actor, requestId } = state;
     const code = codeOf(error);
@@ -30,6 +38,7 @@ export function recordRefusal({ commitGroup, unverified, logger }: RecordRefusal
     // The store has just not answered: to ask it once more would only stall the others.
     if (code === 'store-unavailable') return error;
     const { keyid } = verified.parameters;
+    if (!repeated.admit({ actor, keyid, code })) return error;
     const row = { actor, action: 'call.refused', subject: route.name, keyid, requestId, detail: { code } };
     try {
       // All refusals of one turn share one commit.

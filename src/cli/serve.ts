@@ -58,12 +58,11 @@ export function serve(): Command {
 }
 
 /**
- * A terminal that is closed sends SIGHUP too, and is none any more. Ends as if the signal weren't handled: nothing can
- * be written any more, and Node aborts where it exits without the terminal that it began with.
+ * A terminal that is closed sends SIGHUP too, and is none any more. Nothing can be written then, and Node crashes where
+ * it exits without the terminal that it began with (measured: abort or segmentation fault). A kill loses nothing.
  */
 function endOfHangUp(): void {
-  process.removeAllListeners('SIGHUP');
-  process.kill(process.pid, 'SIGHUP');
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** A faulty configuration changes nothing, and every fault is told. */

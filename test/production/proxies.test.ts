@@ -52,7 +52,22 @@ const TARGETS = [
   '/files/a%2Fb%2fc',
 ];
 
-describe.each(there)('through %s', (_name, start) => {
+/** What the comments in scripts/ say that each does by itself; without a refusal of the gateway it is its own answer. */
+type Known = [target: string, status: number, refusal?: string];
+const KNOWN: Readonly<Record<string, Known[]>> = {
+  nginx: [
+    ['/orders/%00', 400],
+    ['/orders/%zz', 400],
+    ['/../orders', 400],
+    ['/orders/a|b', 200],
+  ],
+  caddy: [
+    ['/orders/%zz', 400],
+    ['/orders/a|b', 401, 'signature-invalid'],
+  ],
+};
+
+describe.each(there)('through %s', (name, start) => {
   let upstream: TestUpstream;
   let gateway: TestGateway;
   let proxy: RunningProxy;
@@ -175,6 +190,15 @@ describe.each(there)('through %s', (_name, start) => {
     await log.until('call', 2);
     expect(log.calls.map(({ address }) => address)).toEqual(['127.0.0.1', '127.0.0.1']);
   });
+
+  it.each<Known>(KNOWN[name] ?? [])(
+    '%s is answered with %i, as scripts/ says',
+    async (target, status, refusal) => {
+      const { received } = await call('GET', target);
+      const said = received.fields.get('countersign-refusal');
+      expect({ status: received.status, said }).toEqual({ status, said: refusal });
+    },
+  );
 
   it('a message that comes again is refused', async () => {
     const first = await call('POST', '/orders', {

@@ -114,6 +114,6 @@ it.skipIf(!isInstalled('python3'))(
     const args = [script, process.execPath, join(builtFolder(), 'dist/cli/countersign.js'), 'serve'];
     const variables = { COUNTERSIGN_DATA: join(temporaryFolder(), 'data'), COUNTERSIGN_PORT: '0' };
     const { code, stdout } = await new Child('python3', args, { variables }).ended;
-    expect({ code, stdout }).toEqual({ code: 0, stdout: '-1\n' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '-9\n' });
   },
 );

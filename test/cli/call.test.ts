@@ -2,6 +2,7 @@
  * `countersign call`, typed against a running gateway.
  */
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -63,8 +64,8 @@ async function callJson(args: readonly string[], options?: SpawnOptions) {
 }
 
 /** Writes a credentials file and returns its path. */
-function credentialsFile(name: string, change: Record<string, unknown> = {}): string {
-  const file = join(folder, name);
+function credentialsFile(change: Record<string, unknown> = {}): string {
+  const file = join(folder, `${randomUUID()}.json`);
   writeFileSync(file, JSON.stringify({ ...gateway.credentials, ...change }), { mode: 0o600 });
   return file;
 }
@@ -75,7 +76,7 @@ async function listen<T extends Server>(server: T): Promise<{ server: T; url: st
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-describe('a call that goes through', () => {
+describe.concurrent('a call that goes through', () => {
   it('shows status and body, says that the response was verified, and exits with 0', async () => {
     expect(await call(['POST', '/v1/echo', '{"tea":2}'])).toEqual({
       code: 0,
@@ -136,8 +137,8 @@ describe('a call that goes through', () => {
   });
 
   it('takes credentials from --credentials, then COUNTERSIGN_CREDENTIALS, then demo.json', async () => {
-    const good = credentialsFile('good.json');
-    const bad = credentialsFile('bad.json', { keyid: 'nobody' });
+    const good = credentialsFile();
+    const bad = credentialsFile({ keyid: 'nobody' });
     const from = (file: string) => ({
       variables: { COUNTERSIGN_CREDENTIALS: file, COUNTERSIGN_DATA: '/nowhere' },
     });
@@ -148,14 +149,14 @@ describe('a call that goes through', () => {
   });
 
   it('warns of a credentials file that others can read, and uses it', async () => {
-    const file = credentialsFile('open.json');
+    const file = credentialsFile();
     chmodSync(file, 0o644);
     const { code, stderr } = await call(['GET', '/v1/whoami', '--credentials', file]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('chmod 600') });
   });
 });
 
-describe('a printed curl command', () => {
+describe.concurrent('a printed curl command', () => {
   const exists = () => {
     try {
       return execFileSync('curl', ['--version'], { encoding: 'utf8' }).startsWith('curl');
@@ -197,7 +198,7 @@ describe('a printed curl command', () => {
   });
 });
 
-describe('a call that is refused or fails exits with 1', () => {
+describe.concurrent('a call that is refused or fails exits with 1', () => {
   it('and shows the signed refusal and its code', async () => {
     const { code, stdout, stderr } = await call(['GET', '/nowhere']);
     expect(code).toBe(1);
@@ -226,7 +227,7 @@ describe('a call that is refused or fails exits with 1', () => {
     ['a wrong secret', { secret: Buffer.alloc(64, 7).toString('base64') }],
     ['an unknown keyid', { keyid: 'demo.aaaaaaaaaaaa' }],
   ])('with %s as signature-invalid, and says that the answer is not verified', async (_, change) => {
-    const file = credentialsFile('wrong.json', change);
+    const file = credentialsFile(change);
     const { code, stdout, stderr } = await call(['GET', '/v1/whoami', '--credentials', file]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^401 Unauthorized\n.*response NOT verified\n$/s);
@@ -245,7 +246,7 @@ describe('a call that is refused or fails exits with 1', () => {
     const { server, url } = await listen(createTcpServer());
     server.close();
     await once(server, 'close');
-    const file = credentialsFile('gone.json', { url });
+    const file = credentialsFile({ url });
     const { code, stdout, stderr } = await call(['GET', '/v1/ping', '--credentials', file]);
     expect({ code, stdout, stderr }).toEqual({
       code: 1,
@@ -256,7 +257,7 @@ describe('a call that is refused or fails exits with 1', () => {
 
   it('where the answer does not come in time', async () => {
     const { server, url } = await listen(createTcpServer((socket) => socket.on('error', () => {})));
-    const file = credentialsFile('silent.json', { url });
+    const file = credentialsFile({ url });
     const { code, stderr } = await call(['GET', '/v1/ping', '--credentials', file, '--timeout', '0.1']);
     server.close();
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('(timeout)') });
@@ -267,7 +268,7 @@ describe('a call that is refused or fails exits with 1', () => {
     ['claims one', { Signature: 'cs=:AAAA:', 'Signature-Input': 'cs=("@status")' }],
   ])('where the answer %s', async (_, headers) => {
     const { server, url } = await listen(createServer((_req, res) => res.writeHead(200, headers).end('tea')));
-    const file = credentialsFile('impostor.json', { url });
+    const file = credentialsFile({ url });
     const { code, stdout, stderr } = await call(['GET', '/v1/ping', '--credentials', file]);
     server.close();
     expect(code).toBe(1);
@@ -281,7 +282,7 @@ describe('a call that is refused or fails exits with 1', () => {
     ['which lacks a secret', '{"keyid":"a"}'],
     ['whose secret is too short', '{"keyid":"a","secret":"YWJj"}'],
   ])('with a credentials file %s', async (_, content) => {
-    const file = join(folder, 'faulty.json');
+    const file = join(folder, `${randomUUID()}.json`);
     if (content !== undefined) writeFileSync(file, content, { mode: 0o600 });
     const { code, stdout, stderr } = await call([
       'GET',
@@ -300,7 +301,7 @@ describe('a call that is refused or fails exits with 1', () => {
   });
 });
 
-it.each([
+it.concurrent.each([
   [['GET', '/v1/ping', '--nonsense'], "unknown option '--nonsense'"],
   [['GET'], "missing required argument 'url'"],
   [['POST', '/v1/echo', '{}', 'more'], 'too many arguments'],

@@ -78,10 +78,9 @@ const complaints = ({ findings }: Examination) =>
 const detailOf = ({ findings }: Examination, check: string) =>
   findings.find((finding) => finding.check === check && finding.status !== 'ok')?.detail;
 
-/** A data folder as a gateway leaves it that was stopped. */
+/** A data folder that is whole, and that nobody has open. */
 async function madeFolder(): Promise<void> {
-  const gateway = await serve(data);
-  await gateway.child.stop();
+  await operator(data).json(['consumer', 'add', 'shop']);
 }
 
 it('finds nothing wrong where nothing is there yet', async () => {
@@ -103,7 +102,8 @@ it('finds all well beside a running gateway, and says so to people too', async (
 });
 
 it('finds all well but the gateway where it was stopped', async () => {
-  await madeFolder();
+  const gateway = await serve(data);
+  await gateway.child.stop();
   const found = await examine();
   expect(found.code).toBe(0);
   expect(complaints(found)).toEqual(['warning gateway']);
@@ -123,11 +123,13 @@ describe('exits with 1 and says what to mend', () => {
   it('where others can read the data folder or what is in it', async () => {
     await madeFolder();
     chmodSync(data, 0o755);
-    chmodSync(join(data, 'demo.json'), 0o640);
+    chmodSync(join(data, 'countersign.db'), 0o640);
     const found = await examine();
     expect(found.code).toBe(1);
     expect(complaints(found)).toEqual(['failure permissions', 'warning gateway']);
-    expect(detailOf(found, 'permissions')).toContain(`${join(data, 'demo.json')}; run: chmod -R go= ${data}`);
+    expect(detailOf(found, 'permissions')).toContain(
+      `${join(data, 'countersign.db')}; run: chmod -R go= ${data}`,
+    );
   });
 
   it('where others can read the master key', async () => {

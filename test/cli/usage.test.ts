@@ -15,18 +15,19 @@ function commandsIn(help: string): string[] {
 
 describe('--help', () => {
   it('tells the use of every command and every noun, and exits with 0', async () => {
-    const waiting: string[][] = [[]];
     const commands: string[] = [];
-    for (let words = waiting.shift(); words; words = waiting.shift()) {
+    const walk = async (words: readonly string[]): Promise<void> => {
       const { code, stdout, stderr } = await countersign([...words, '--help']).ended;
       expect({ words, code, stderr }).toEqual({ words, code: 0, stderr: '' });
       expect(stdout).toContain(`Usage: ${['countersign', ...words].join(' ')} `);
       const below = commandsIn(stdout);
-      waiting.push(...below.map((name) => [...words, name]));
-      if (below.length > 0) continue;
-      commands.push(words.join(' '));
-      expect(stdout).toContain('--json');
-    }
+      if (below.length === 0) {
+        commands.push(words.join(' '));
+        expect(stdout).toContain('--json');
+      }
+      await Promise.all(below.map((name) => walk([...words, name])));
+    };
+    await walk([]);
     expect(commands).toEqual(
       expect.arrayContaining([
         'serve',
@@ -45,7 +46,7 @@ describe('--help', () => {
 });
 
 describe('misuse exits with 2 and says so on standard error', () => {
-  it.each([
+  it.concurrent.each([
     ['', 'Usage: countersign'],
     ['brew', "unknown command 'brew'"],
     ['consumer', 'Usage: countersign consumer'],

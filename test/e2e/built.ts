@@ -3,7 +3,7 @@
  * files of one run share a build, and what a run that has ended left behind is removed.
  * @module
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
@@ -24,30 +24,36 @@ export const root = join(import.meta.dirname, '../..');
 
 const NAME = 'countersign-build-';
 
+let built: { readonly folder: string } | { readonly error: Error } | undefined;
+
 /** @returns the folder that holds package.json, node_modules and dist. */
 export function builtFolder(): string {
+  built ??= build();
+  if ('error' in built) throw built.error;
+  return built.folder;
+}
+
+function build(): { folder: string } | { error: Error } {
   // The parent of the test files' processes is the run itself.
   const folder = join(tmpdir(), `${NAME}${process.ppid}-${fingerprint()}`);
-  if (existsSync(folder)) return folder;
+  if (existsSync(folder)) return { folder };
   removeLeftovers();
   const draft = mkdtempSync(join(tmpdir(), 'countersign-draft-'));
   try {
     copyFileSync(join(root, 'package.json'), join(draft, 'package.json'));
     symlinkSync(join(root, 'node_modules'), join(draft, 'node_modules'));
     const compiler = join(root, 'node_modules/typescript/bin/tsc');
-    execFileSync(process.execPath, [compiler, '-p', root, '--outDir', join(draft, 'dist')], {
-      encoding: 'utf8',
-    });
+    const args = [compiler, '-p', root, '--outDir', join(draft, 'dist')];
+    const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    if (status !== 0) return { error: new Error(`The product can't be built:\n${stdout}`) };
     renameSync(draft, folder);
   } catch (error) {
+    // Another test file of this run may have been faster.
+    if (!existsSync(folder)) throw error;
+  } finally {
     rmSync(draft, { recursive: true, force: true });
-    // Another test file of this run was faster.
-    if (existsSync(folder)) return folder;
-    throw new Error(`The product can't be built:\n${(error as { stdout?: string }).stdout}`, {
-      cause: error,
-    });
   }
-  return folder;
+  return { folder };
 }
 
 /** Not in a clone, or not needed to build one. */

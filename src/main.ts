@@ -2,6 +2,7 @@
  * The composition root: the only place that builds the parts and joins them.
  * @module
  */
+import { existsSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import { Minutes } from './audit/minutes.ts';
 import { RepeatedRefusals } from './audit/repeated-refusals.ts';
@@ -281,7 +282,10 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
     logger.info({ url, port, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
     keyWatch.start();
-    return { url, port, adminPort, demoFile: demoKeyid && demoFile(config.data), store, reload, close };
+    // The file may be gone: its owner removed it, or the folder came out of a backup, which leaves it out.
+    const credentials = demoFile(config.data);
+    const hasDemo = demoKeyid !== undefined && existsSync(credentials);
+    return { url, port, adminPort, demoFile: hasDemo ? credentials : undefined, store, reload, close };
   } catch (error) {
     await close();
     throw error;

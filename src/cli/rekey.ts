@@ -33,11 +33,11 @@ async function run(options: RekeyOptions): Promise<void> {
     printJson({ file, environment: fromEnvironment });
   } else if (fromEnvironment) {
     print(
-      `The keys are wrapped by the key in ${file}. Put it into COUNTERSIGN_MASTER_KEY before the next start`,
+      `The keys are wrapped by the key in ${file}. Put it where COUNTERSIGN_MASTER_KEY (or _FILE) is set before the next start`,
     );
     print('of any gateway or command: the old one opens nothing any more. Gateways that run go on.');
   } else {
     print(`The keys are wrapped by a new master key, which is in ${file}. Gateways that run go on.`);
-    print('A backup from before needs the old one, which it holds itself.');
+    print('A backup from before needs the old one: keep it with the backup, or make a new backup now.');
   }
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ConsumerKey, KeyTerm } from './consumer.ts';
+import { PUBLIC_DEMO } from './public-demo.ts';
 
 const DAY = 24 * 3600;
 
@@ -36,6 +37,8 @@ export function expiryWarnings(keys: Iterable<KeyTerm>, now: number): ExpiryWarn
     const left = daysLeft(key, now);
     const threshold = WARNING_DAYS.find((days) => left <= days);
     if (threshold === undefined || left <= 0) continue;
+    // Renewed by the gateway itself.
+    if (key.consumer === PUBLIC_DEMO) continue;
     if (key.supersededAt !== undefined && !isUsedAfterRotation(key)) continue;
     warnings.push({ ...key, daysLeft: left, threshold, detail: sentence(key, left) });
   }

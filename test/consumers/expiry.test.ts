@@ -38,6 +38,10 @@ describe('a warning', () => {
     expect(expiryWarnings([term(NOW + 3600)], NOW)[0]?.detail).toContain('in an hour, at');
   });
 
+  it('is not given of the public demo, which the gateway renews', () => {
+    expect(expiryWarnings([term(NOW + 100, { consumer: 'public-demo' })], NOW)).toEqual([]);
+  });
+
   it('of a key that has a successor is given only while it is still used', () => {
     const rotated = { supersededAt: NOW - 100 };
     const told = (given: Partial<KeyTerm>) =>

@@ -67,8 +67,6 @@ export class WrappedKeys {
     }
     if (this.given === undefined) putNextMasterKey(this.folder, next);
     onStep('written');
-    // Whoever has the old master key must not find what it opens in the free space of the file.
-    this.database.pragma('secure_delete = ON');
     for (const each of TABLES) {
       const update = this.database.prepare(`UPDATE ${each.table} SET wrapped = ? WHERE version = ?`);
       for (const [version, key] of this.unwrap(each, current)) {
@@ -87,7 +85,8 @@ export class WrappedKeys {
       if (this.unwraps(next)) adoptNextMasterKey(this.folder);
       else dropNextMasterKey(this.folder);
     });
-    // Nor in the journal; where somebody reads it at this moment, it is overwritten later.
+    // The rows are written over in their places, once they have left the journal: whoever has the old master key must
+    // not find what it opens. Where somebody reads at this moment, that happens later.
     this.database.pragma('wal_checkpoint(TRUNCATE)');
   }
 

@@ -17,8 +17,9 @@ import { verifyChain } from '../../../src/audit/chain.ts';
 import { generateMasterKey } from '../../../src/consumers/master-key.ts';
 import { addConsumer } from '../../../src/consumers/registration.ts';
 import { AuditFile } from '../../../src/storage/sqlite/audit-file.ts';
-import { databaseFile } from '../../../src/storage/sqlite/database.ts';
+import { databaseFile, openDatabase } from '../../../src/storage/sqlite/database.ts';
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
+import { WrappedKeys } from '../../../src/storage/sqlite/wrapped-keys.ts';
 import { dataFolder, filesOf } from '../data-folder.ts';
 import { ManualClock } from '../manual-clock.ts';
 
@@ -115,6 +116,16 @@ describe('a new master key', () => {
       64,
     );
     expectWhole(open(folder), folder, secret);
+  });
+
+  it('is found by a start that had read the old one just before', async () => {
+    const { folder } = await used();
+    const old = Buffer.from(keyOf(folder), 'base64');
+    await open(folder).changeMasterKey(generateMasterKey(), 'cli');
+    const { writer, reader } = openDatabase(folder);
+    expect(new WrappedKeys(writer, folder, undefined).open(old).dataKeys.size).toBe(1);
+    expect(() => new WrappedKeys(writer, folder, old.toString('base64')).open(old)).toThrow(wrong);
+    for (const database of [reader, writer]) database.close();
   });
 
   it('in the place of one from the environment touches no file', async () => {

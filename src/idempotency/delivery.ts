@@ -36,6 +36,8 @@ const POLL_MS = 250;
 /** What was added is looked for as soon as its commit can be there. */
 const SOON_MS = 5;
 const LEASE_MS = 30_000;
+/** For a handler at the end. */
+const PATIENCE_MS = 10_000;
 const LONGEST_BACKOFF_MS = 5 * 60_000;
 
 /** Milliseconds before a delivery that has failed so often is tried again: 1 s, doubled each time, at most 5 minutes. */
@@ -67,12 +69,20 @@ export class Deliveries {
     }, SOON_MS);
   }
 
-  /** Waits for the deliveries that are under way. Others may take over what is left. */
+  /**
+   * Waits for the deliveries that are under way, yet not for ever: one that is left behind is made again, by another
+   * process or after the next start.
+   */
   async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.poll);
     clearTimeout(this.soon);
-    await Promise.all(this.busy.values());
+    let patience: NodeJS.Timeout | undefined;
+    const impatient = new Promise<void>((resolve) => {
+      patience = setTimeout(resolve, PATIENCE_MS);
+    });
+    await Promise.race([Promise.all(this.busy.values()), impatient]);
+    clearTimeout(patience);
     this.parts.owner.end(this.name);
   }
 

@@ -39,11 +39,25 @@ async function connected(): Promise<Socket> {
   return socket;
 }
 
+/** Waits until a connection is refused. Those that stood in the system's queue at that moment are reset. */
+async function refusal(): Promise<void> {
+  for (let code: unknown; code !== 'ECONNREFUSED'; ) {
+    try {
+      (await connected()).destroy();
+    } catch (error) {
+      code = (error as NodeJS.ErrnoException).code;
+      expect(code).toMatch(/^ECONN(REFUSED|RESET)$/);
+    }
+  }
+}
+
 /** A call that waits at the upstream until it is let go. */
 async function callInFlight() {
   const key = gateway.credentials;
   const request = sign(gateway, key, { method: 'GET', target: '/slow' });
   const answer = send(gateway, request);
+  // Where a test fails, it ends without one.
+  answer.catch(() => {});
   const [, held] = (await once(upstream, 'request')) as [unknown, ServerResponse];
   return {
     async finish() {
@@ -74,7 +88,7 @@ describe('a stop', () => {
   it('refuses new connections while it waits', async () => {
     const call = await callInFlight();
     await askedToStop();
-    await expect(connected()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await refusal();
     await call.finish();
     expect((await gateway.child.ended).code).toBe(0);
   });

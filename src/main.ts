@@ -301,7 +301,14 @@ function makeDemo(store: SqliteStore, folder: string, clock: Clock): Promise<str
     const issued = await addConsumer(tx.consumers, store.vault, consumer, epochSeconds(clock));
     writeDemoFile(folder, issued);
     store.rememberDemo(issued.keyid);
-    return issued.keyid;
+    const { keyid } = issued;
+    await tx.audit.append({
+      actor: 'gateway',
+      action: 'consumer.add',
+      subject: DEMO_CONSUMER,
+      detail: { keyid },
+    });
+    return keyid;
   });
 }
 

@@ -15,6 +15,7 @@ import {
   type LimitOptions,
   type OutOptions,
   printIssued,
+  recordedDraft,
   withLimits,
   withOut,
 } from './issued-key.ts';
@@ -44,7 +45,7 @@ async function add(name: string, options: AddOptions): Promise<void> {
     issueTo(options, (keep) =>
       store.commitGroup.run('add a consumer', async (tx) => {
         const made = await addConsumer(tx.consumers, store.vault, { name, roles }, now(), draft);
-        const detail = { roles, keyid: made.keyid, ...draft };
+        const detail = { roles, keyid: made.keyid, ...recordedDraft(draft) };
         await tx.audit.append({ actor: 'cli', action: 'consumer.add', subject: name, detail });
         keep(made);
         return made;

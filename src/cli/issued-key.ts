@@ -44,6 +44,11 @@ export function draftOf({ label, notBefore, expires, roleSubset, allow }: LimitO
   return { label, notBefore, notAfter: expires, roleSubset, allow };
 }
 
+/** What the audit record says of a draft. Not the label: it is free text, and a row can't be taken back. */
+export function recordedDraft({ notBefore, notAfter, roleSubset, allow }: KeyDraft): KeyDraft {
+  return { notBefore, notAfter, roleSubset, allow };
+}
+
 /**
  * Issues a key, and writes its credentials before the commit: a file that can't be written leaves no key whose secret
  * nobody has, and a commit that fails leaves no file.

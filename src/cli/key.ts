@@ -16,6 +16,7 @@ import {
   type LimitOptions,
   type OutOptions,
   printIssued,
+  recordedDraft,
   withLimits,
   withOut,
 } from './issued-key.ts';
@@ -86,7 +87,7 @@ async function add(name: string, options: AddOptions): Promise<void> {
     issueTo(options, (keep) =>
       store.commitGroup.run('add a key', async (tx) => {
         const made = await addKey(tx.consumers, store.vault, findConsumer(tx.consumers, name), now(), draft);
-        const detail = { consumer: name, ...draft };
+        const detail = { consumer: name, ...recordedDraft(draft) };
         await tx.audit.append({ actor: 'cli', action: 'key.add', subject: made.keyid, detail });
         keep(made);
         return made;

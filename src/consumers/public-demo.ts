@@ -101,7 +101,12 @@ export async function makePublicDemo(
     roleSubset: DEMO_ROLES,
   });
   facts.rememberPublicDemo(next);
-  await audit.append({ actor: 'gateway', action: 'key.issue', subject: PUBLIC_DEMO, keyid: next });
+  await audit.append({
+    actor: 'gateway',
+    action: 'key.issue',
+    subject: PUBLIC_DEMO,
+    detail: { keyid: next },
+  });
 }
 
 /** Ends the key of an earlier start: what is not offered any more is not good any more. */
@@ -113,5 +118,6 @@ export async function endPublicDemo(
   const key = publicDemoKey({ ...parts, consumers: tx.consumers }, now);
   if (!key) return;
   await tx.consumers.revokeKey(key.keyid, now);
-  await tx.audit.append({ actor: 'gateway', action: 'key.revoke', subject: PUBLIC_DEMO, keyid: key.keyid });
+  const { keyid } = key;
+  await tx.audit.append({ actor: 'gateway', action: 'key.revoke', subject: PUBLIC_DEMO, detail: { keyid } });
 }

@@ -67,7 +67,9 @@ export class CallState {
   readonly requestId: string;
   /** The peer, or what a trusted proxy says it is. */
   address = '';
-  /** A loopback peer that isn't a trusted proxy, with no forwarding header, at a loopback origin or the admin port. */
+  /** A loopback peer that isn't a trusted proxy, with no forwarding header, at a loopback origin: what it reads stays here. */
+  loopback = false;
+  /** The same, or whoever reaches the admin port: may see details, which need not stay on this machine. */
   local = false;
   message!: RequestMessage;
   encodedSlash = false;

@@ -48,7 +48,8 @@ export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage
       if (host === undefined) throw malformed('it has no Host field');
       origin = findOrigin(origins(), peer.scheme, host);
     }
-    state.local = admin || (peer.loopback && isLoopbackAuthority(origin.authority));
+    state.loopback = peer.loopback && isLoopbackAuthority(origin.authority);
+    state.local = admin || state.loopback;
     state.message = { method, scheme: origin.scheme, authority: origin.authority, target, fields };
     return next();
   };

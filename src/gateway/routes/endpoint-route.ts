@@ -66,7 +66,7 @@ async function answer<P, S, C, Role extends string>(
   const { state } = ctx;
   const { message, requestId, actor } = state;
   const { keyid } = (state.verified as VerifiedRequest).parameters;
-  if (endpoint.issuesSecret && !state.local && message.scheme !== 'https') {
+  if (endpoint.issuesSecret && !state.loopback && message.scheme !== 'https') {
     throw new CountersignError(
       'key-forbidden',
       'The answer would hold a secret; call over TLS, or on the same machine.',

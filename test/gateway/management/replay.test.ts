@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sign } from '../wire.ts';
+import { problem, send, sign } from '../wire.ts';
 import { type Api, type Caller, recorded, startApi } from './api.ts';
 
 let api: Api;
@@ -160,6 +160,21 @@ describe('a secret', () => {
       const harmless = { method: 'PATCH', target: '/v1/consumers/ops', body: '{"disabled":false}' };
       const allowed = sign(remote.gateway, chief.key, { ...harmless, host: 'api.test' });
       expect((await chief.send(allowed)).status).toBe(200);
+    } finally {
+      await remote.close();
+    }
+  });
+
+  it('nor does the admin port make a caller one of this machine', async () => {
+    const remote = await startApi({ settings: { origins: ['http://api.test'], adminPort: 0 } });
+    try {
+      const chief = await remote.register('ops', 'operator');
+      const admin = { port: remote.gateway.adminPort as number, clock: remote.gateway.clock };
+      const body = '{"name":"plain"}';
+      const request = sign(remote.gateway, chief.key, { target: '/v1/consumers', host: 'api.test', body });
+      const answer = await send(admin, request);
+      expect([answer.status, problem(answer).code]).toEqual([403, 'key-forbidden']);
+      expect(remote.gateway.store.consumers.find('plain')).toBeUndefined();
     } finally {
       await remote.close();
     }

@@ -49,12 +49,14 @@ export function masterKeysOf(folder: string): { current: Buffer | undefined; nex
   return { current: read(masterKeyFile(folder)), next: read(nextFile(folder)) };
 }
 
-/** Puts a key beside the one in force, so that it can't be lost once the database needs it. */
-export function putNextMasterKey(folder: string, key: Buffer): void {
+/** Puts a key beside the one in force, so that it can't be lost once the database needs it. @returns the file. */
+export function putNextMasterKey(folder: string, key: Buffer): string {
   // What lies there was never put in force, or the caller's own start would have moved it to its place.
   dropNextMasterKey(folder);
-  write(nextFile(folder), key);
+  const file = nextFile(folder);
+  write(file, key);
   syncFolder(folder);
+  return file;
 }
 
 export function dropNextMasterKey(folder: string): void {

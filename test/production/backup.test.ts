@@ -263,6 +263,31 @@ describe('a restore', () => {
   });
 
   it.each([
+    ['before', 'prepared', 'other'],
+    ['after', 'replaced', 'shop'],
+  ])(
+    'that is cut off just %s the database takes its place leaves a folder that opens',
+    async (_when, at, kept) => {
+      const { folder, target } = await backedUp();
+      copyFileSync(join(folder, 'master.key'), join(target, 'master.key'));
+      const other = dataFolder();
+      const store = open(other);
+      await add(store, 'other');
+      store.close();
+      const cut = putBack(target, other, {
+        force: true,
+        onStep(step) {
+          if (step === at) throw new Error('cut off');
+        },
+      });
+      await expect(cut).rejects.toThrow('cut off');
+      const again = open(other);
+      expect(names(again)).toEqual([kept]);
+      expect(again.fence).toBe(clock.seconds + SKEW);
+    },
+  );
+
+  it.each([
     ['of a gateway that was killed', () => {}],
     [
       'beside a database that is too damaged to be opened',

@@ -14,7 +14,13 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { loadMasterKey, masterKeyFile, syncFolder } from '../../consumers/master-key.ts';
+import {
+  adoptNextMasterKey,
+  loadMasterKey,
+  masterKeyFile,
+  putNextMasterKey,
+  syncFolder,
+} from '../../consumers/master-key.ts';
 import { CountersignError } from '../../errors.ts';
 import { failure, writeSynced } from './backup.ts';
 import { copyDatabase, type Progress, tryMasterKey } from './copy.ts';
@@ -33,7 +39,11 @@ export interface RestoreOptions {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly onProgress?: Progress | undefined;
+  readonly onStep?: ((step: RestoreStep) => void) | undefined;
 }
+
+/** How far it has come: the database is still the old one, or already that of the backup. */
+export type RestoreStep = 'prepared' | 'replaced';
 
 export interface Restored {
   /** When the backup was made, as its mark says; undefined where it has none. */
@@ -51,7 +61,7 @@ export interface Restored {
  * `backup-invalid`, `folder-not-empty`, `store-in-use`, `store-newer`, `master-key-wrong`, `store-failed`.
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {
-  const { source, folder, force, now, onProgress } = options;
+  const { source, folder, force, now, onProgress, onStep = () => {} } = options;
   refuseSource(source, folder);
   if (!force && journalsOf(folder, true).length > 0) {
     throw new CountersignError(
@@ -73,11 +83,14 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
     replaceMark(folder, madeAt ?? new Date(now).toISOString());
     const replacedKey = masterKey === 'backup' ? takeMasterKey(source, folder, now) : undefined;
     giveToOwner(draft, folder);
+    onStep('prepared');
     for (const journal of journalsOf(folder)) rmSync(journal);
     if (databaseExists(folder)) renameSync(draft, databaseFile(folder));
     else takeFreeName(draft, folder);
+    onStep('replaced');
     if (held) retire(held);
     syncFolder(folder);
+    if (replacedKey !== undefined) adoptNextMasterKey(folder);
     return { madeAt, schemaVersion, masterKey, replacedKey };
   } catch (error) {
     throw failure(`The backup in ${source} can't be restored`, error);
@@ -182,21 +195,26 @@ function findMasterKey(
   }
 }
 
-/** @returns where another key was put: it may be all that opens other backups, so it is never lost. */
+/**
+ * Where another key is in force, the backup's waits beside it, as it does when the master key is changed: a start takes
+ * whichever opens the database that it finds. @returns where the other was put: it may be all that opens other
+ * backups, so it is never lost.
+ */
 function takeMasterKey(source: string, folder: string, now: number): string | undefined {
   const place = masterKeyFile(folder);
-  const key = readFileSync(masterKeyFile(source), 'utf8');
-  let replaced: string | undefined;
-  if (existsSync(place)) {
-    if (readFileSync(place, 'utf8') === key) return undefined;
-    replaced = `${place}.replaced-${now}`;
-    linkSync(place, replaced);
+  const text = readFileSync(masterKeyFile(source), 'utf8');
+  if (!existsSync(place)) {
+    const draft = `${place}.restoring`;
+    rmSync(draft, { force: true });
+    writeSynced(draft, text);
+    giveToOwner(draft, folder);
+    renameSync(draft, place);
+    return undefined;
   }
-  const draft = `${place}.restoring`;
-  rmSync(draft, { force: true });
-  writeSynced(draft, key);
-  giveToOwner(draft, folder);
-  renameSync(draft, place);
+  if (readFileSync(place, 'utf8') === text) return undefined;
+  const replaced = `${place}.replaced-${now}`;
+  linkSync(place, replaced);
+  giveToOwner(putNextMasterKey(folder, Buffer.from(text.trim(), 'base64')), folder);
   return replaced;
 }
 

@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: bare Koa, `http-message-signatures` on Koa and the gateway with everything on, in turn over
- * several rounds, each one process on one core. What counts is the ratio within one run.
+ * several rounds, each one process on one core. Then idempotent effects, with commits that are shared and without. What
+ * counts is the ratio within one run.
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -9,6 +10,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureEffects, median } from './effects.ts';
 import { type Credentials, drive, prepare } from './load.ts';
 
 const { values } = parseArgs({
@@ -21,7 +23,7 @@ const { values } = parseArgs({
 });
 if (values.help) {
   console.log(
-    'npm run bench -- [--quick] [--json] [--rounds N]\n\nRatios of calls a second to those of bare Koa.',
+    'npm run bench -- [--quick] [--json] [--rounds N]\n\nRatios of calls a second to those of bare Koa, and of effects that share a commit to those that do not.',
   );
   process.exit(0);
 }
@@ -89,11 +91,6 @@ async function startAll(): Promise<Contestant[]> {
   ];
 }
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
 const contestants = await startAll();
 const perSecond = new Map(contestants.map(({ name }) => [name, [] as number[]]));
 try {
@@ -128,14 +125,19 @@ const results = contestants.map(({ name }) => {
     highest: Number(Math.max(...ratios).toFixed(3)),
   };
 });
-if (values.json)
-  console.log(
-    JSON.stringify({ rounds, callsPerRound: count, connections: CONNECTIONS, pinning, results }, null, 2),
-  );
-else {
+const effectsPerRound = values.quick ? 500 : 2_000;
+const effects = await measureEffects(rounds, effectsPerRound);
+if (values.json) {
+  const calls = { rounds, callsPerRound: count, connections: CONNECTIONS, pinning, results };
+  console.log(JSON.stringify({ ...calls, effects: { ...effects, effectsPerRound } }, null, 2));
+} else {
   for (const { name, callsPerSecond, ratio, lowest, highest } of results) {
     console.log(
       `${name.padEnd(32)} ${ratio.toFixed(2)} of bare Koa (${lowest} to ${highest}), ${callsPerSecond} calls a second`,
     );
   }
+  const { shared, alone, ratio, lowest, highest, atOnce } = effects;
+  console.log(
+    `Idempotent effects, ${atOnce} at once: ${ratio} times as many in shared commits (${lowest} to ${highest}), ${shared} a second beside ${alone} with a commit each`,
+  );
 }

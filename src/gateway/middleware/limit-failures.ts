@@ -1,8 +1,10 @@
 /**
- * Makes an address pay for calls without a good MAC: when its bucket is empty, unknown keys are refused unread.
+ * Makes an address pay for calls without a good MAC: when its bucket is empty, unknown keys are refused unread. So are
+ * calls by the public demo key, which pay alike: anybody can make its MAC, and each refused message would leave a nonce.
  * @module
  */
 import type { KeyDirectory } from '../../consumers/key-directory.ts';
+import { PUBLIC_DEMO } from '../../consumers/public-demo.ts';
 import { CountersignError } from '../../errors.ts';
 import type { FailureBuckets } from '../../limits/failure-bucket.ts';
 import { MOST_SIGNATURES } from '../../signatures/signature-input.ts';
@@ -20,7 +22,8 @@ export function limitFailures({ buckets, keys }: { buckets: FailureBuckets; keys
       await next();
     } catch (error) {
       // The gateway's own failures are nobody's fault but ours.
-      if (!state.verified && toProblem(error).status < 500) buckets.charge(state.address);
+      const isAnybodys = !state.verified || state.consumer === PUBLIC_DEMO;
+      if (isAnybodys && toProblem(error).status < 500) buckets.charge(state.address);
       throw error;
     }
   };
@@ -33,7 +36,8 @@ function refuseUnknown(signatureInput: string | undefined, wait: number, keys: K
   let looked = 0;
   for (const [, keyid = ''] of signatureInput.matchAll(KEYID)) {
     if (++looked > MOST_SIGNATURES) break;
-    if (keys.find(keyid)) return;
+    const key = keys.find(keyid);
+    if (key && key.consumer !== PUBLIC_DEMO) return;
   }
   throw new CountersignError(
     'rate-limited',

@@ -20,7 +20,7 @@ export function identityOf(ctx: Context, idempotency: 'nonce' | 'key'): CallIden
   const { message, verified } = ctx.state;
   const field = message.fields.get('idempotency-key');
   if (field !== undefined) {
-    return { by: 'key', key: readIdempotencyKey(field), principal: callerOf(ctx).principal };
+    return { by: 'key', key: readIdempotencyKey(field), principal: ownerOf(ctx) };
   }
   if (idempotency === 'nonce') {
     const { keyid, nonce, created, expires } = (verified as VerifiedRequest).parameters;
@@ -33,6 +33,11 @@ export function identityOf(ctx: Context, idempotency: 'nonce' | 'key'): CallIden
     );
   }
   return { by: 'once' };
+}
+
+/** Whose record it is. The name with its pseudonymous id: a name that was removed may be given to somebody else. */
+export function ownerOf(ctx: Context): string {
+  return `${callerOf(ctx).principal} ${ctx.state.actor}`;
 }
 
 /** A structured-field string (draft-ietf-httpapi-idempotency-key-header-07, section 2.1). */

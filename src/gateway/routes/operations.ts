@@ -8,7 +8,8 @@ import { CountersignError } from '../../errors.ts';
 import type { Operations } from '../../idempotency/operations.ts';
 import type { DoneRecordReader } from '../../idempotency/records.ts';
 import { recordId } from '../../idempotency/run.ts';
-import { type Context, callerOf } from '../call.ts';
+import type { Context } from '../call.ts';
+import { ownerOf } from '../idempotent-call.ts';
 import { sendJson } from './own.ts';
 import type { PatternRoute } from './pattern-routes.ts';
 
@@ -58,7 +59,7 @@ export function operationRoute(parts: OperationRouteParts): PatternRoute {
 
 async function answer(ctx: Context, { clock, operations, done }: OperationRouteParts): Promise<void> {
   const key = ctx.state.params.key as string;
-  const id = recordId({ by: 'key', key, principal: callerOf(ctx).principal });
+  const id = recordId({ by: 'key', key, principal: ownerOf(ctx) });
   const record = await done.find(id);
   if (!record || record.keptUntil <= epochSeconds(clock)) {
     throw new CountersignError(

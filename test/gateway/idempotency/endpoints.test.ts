@@ -281,7 +281,11 @@ describe('class key', () => {
     const draft = { headers: keyed(`"${name}"`) };
     await ask(post(`/keyed/${name}`, draft));
     const record = await gateway.store.done.find(
-      recordId({ by: 'key', principal: 'consumer:shop', key: name }),
+      recordId({
+        by: 'key',
+        principal: `consumer:shop ${gateway.store.consumers.find('shop')?.id}`,
+        key: name,
+      }),
     );
     expect(record?.status).toBe('done');
     expect(record?.sealedResult?.includes('value')).toBe(false);

@@ -166,7 +166,21 @@ describe('a secret', () => {
     }
   });
 
-  it('nor does the admin port make a caller one of this machine', async () => {
+  it('is not given to another who was given the name of one that was removed', async () => {
+    const request = {
+      target: '/v1/consumers',
+      body: '{"name":"inherited"}',
+      headers: [['Idempotency-Key', '"mine"']] as const,
+    };
+    const former = await api.register('temp', 'operator');
+    expect((await former.send(sign(api.gateway, former.key, request))).status).toBe(201);
+    expect((await operator.call('DELETE', '/v1/consumers/temp')).status).toBe(204);
+    const latter = await api.register('temp', 'operator');
+    expect((await latter.send(sign(api.gateway, latter.key, request))).json.code).toBe('conflict');
+    expect((await latter.get('/v1/operations/mine')).status).toBe(404);
+  });
+
+  it('does not go to the admin port in clear', async () => {
     const remote = await startApi({ settings: { origins: ['http://api.test'], adminPort: 0 } });
     try {
       const chief = await remote.register('ops', 'operator');

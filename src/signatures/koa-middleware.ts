@@ -105,12 +105,21 @@ function sendProblem(ctx: KoaLikeContext, { code, message: detail, members }: Co
   ctx.body = JSON.stringify({ type: 'about:blank', status: ctx.status, code, detail, ...members });
 }
 
+/** RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
+const WITHOUT_CONTENT = new Set([204, 205, 304]);
+
 function sign(ctx: KoaLikeContext, request: VerifiedRequest, created: number): void {
   const { body: given } = ctx;
   if (given !== null && typeof given === 'object' && !Buffer.isBuffer(given)) {
     if ('pipe' in given) throw new TypeError('a stream can not be signed; answer with text, bytes or JSON');
     ctx.set('Content-Type', 'application/json; charset=utf-8');
     ctx.body = JSON.stringify(given);
+  }
+  if (given === undefined && !WITHOUT_CONTENT.has(ctx.status)) {
+    // Koa would send the status in words, which nobody has signed; and a body makes it a 200.
+    const { status } = ctx;
+    ctx.body = '';
+    ctx.status = status;
   }
   const body = ctx.method === 'HEAD' ? '' : ((ctx.body ?? '') as string | Buffer);
   // Numbers among them, such as Content-Length.

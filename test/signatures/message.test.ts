@@ -201,7 +201,9 @@ describe('the Koa middleware', () => {
     app.use((ctx) => {
       const { keyid, body } = ctx.state.countersign;
       if (ctx.path === '/text') ctx.body = 'plain';
-      else ctx.body = { keyid, sent: body.toString() };
+      else if (ctx.path === '/accepted') ctx.status = 202;
+      else if (ctx.path === '/empty') ctx.status = 204;
+      else if (ctx.path !== '/nowhere') ctx.body = { keyid, sent: body.toString() };
     });
     return origin;
   }
@@ -212,6 +214,18 @@ describe('the Koa middleware', () => {
     const response = await fetch('/orders', { method: 'POST', body: 'hello' });
     expect(await response.json()).toEqual({ keyid: key.keyid, sent: 'hello' });
     expect(await (await fetch('/text')).text()).toBe('plain');
+  });
+
+  it.each([
+    ['/nowhere', 404],
+    ['/accepted', 202],
+    ['/empty', 204],
+  ])('signs an answer without a body as it is sent: %s', async (path, status) => {
+    const fetch = signedFetch({ ...key, url: await serve() });
+    for (const method of ['GET', 'HEAD']) {
+      const response = await fetch(path, { method });
+      expect([response.status, await response.text()]).toEqual([status, '']);
+    }
   });
 
   it('refuses, signed where the MAC held', async () => {

@@ -28,6 +28,8 @@ export function isPassing({ verified, error }: Exchange): boolean {
 
 const BASE_DELAY = 100;
 const MOST_DELAY = 5000;
+/** The longest that a Node timer can wait; a longer one would end at once. */
+const MOST_WAIT = 2 ** 31 - 1;
 
 /**
  * Milliseconds to wait after the nth try: doubling, with full jitter so that clients that failed together don't come
@@ -44,7 +46,7 @@ export function retryDelay(
   random: number,
 ): number {
   const backoff = random * Math.min(MOST_DELAY, BASE_DELAY * 2 ** attempt);
-  return Math.max(backoff, readRetryAfter(retryAfter, now));
+  return Math.min(MOST_WAIT, Math.max(backoff, readRetryAfter(retryAfter, now)));
 }
 
 function readRetryAfter(value: string | undefined, now: number): number {

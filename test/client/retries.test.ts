@@ -133,6 +133,8 @@ describe('the wait', () => {
     [1, 'Fri, 15 Jan 2027 07:00:00 GMT', 1, 200],
     [1, 'soon', 1, 200],
     [1, '-5', 1, 200],
+    // A longer wait than a timer can hold would be none at all.
+    [1, '999999999', 1, 2_147_483_647],
   ])(
     'after try %i with Retry-After %s and the random number %d is %i ms',
     (attempt, retryAfter, random, delay) => {

@@ -158,10 +158,14 @@ const KEPT_FROM_CALLERS = new Set([
   'content-length',
   'date',
   // They would speak for the gateway's whole origin, where the console lives.
+  'alt-svc',
   'clear-site-data',
+  'nel',
+  'report-to',
   'service-worker-allowed',
   'set-cookie',
   'set-cookie2',
+  'strict-transport-security',
   'x-content-type-options',
 ]);
 const KEPT_FROM_CALLERS_PREFIX = /^(?:countersign-|signature)/;

@@ -81,7 +81,7 @@ describe('a stop', () => {
     expect(await call.finish()).toMatchObject({ status: 200, body: 'at last' });
     const { code, stdout, stderr } = await gateway.child.ended;
     expect(code).toBe(0);
-    expect(stdout).toMatch(/"msg":"call"}\n.*"msg":"stopped"}\n$/);
+    expect(stdout).toMatch(/"msg":"call"}\n.*"msg":"audit head"}\n.*"msg":"stopped"}\n$/);
     expect(stderr.split('\n').at(-2)).toBe('');
   });
 

@@ -3,12 +3,10 @@
  * @module
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from './config.ts';
+import { type Config, isLoopbackHost } from './config.ts';
 
 /** Nothing that is in flight, kept or listened on depends on these. */
 export const FOLLOWED = ['routes', 'roles', 'grantableRoles', 'quotas', 'origins', 'logLevel'] as const;
-
-type Followed = (typeof FOLLOWED)[number];
 
 export interface Reload {
   /** The configuration in force with what it can follow of the new one. */
@@ -22,15 +20,18 @@ export interface Reload {
 export function follow(current: Config, next: Config): Reload {
   const names = Object.keys(next) as (keyof Config)[];
   const differing = names.filter((name) => !isDeepStrictEqual(current[name], next[name]));
-  const changed = differing.filter(isFollowed);
+  // The new host may need no origins, and the one that is still listened on would answer to none.
+  const areMissing = next.origins.length === 0 && !isLoopbackHost(current.host);
+  const waits = (name: string) => !isFollowed(name) || (name === 'origins' && areMissing);
+  const changed = differing.filter((name) => !waits(name));
   const taken = Object.fromEntries(changed.map((name) => [name, next[name]]));
   return {
     config: Object.freeze({ ...current, ...taken }),
     changed,
-    restart: differing.filter((name) => !isFollowed(name)),
+    restart: differing.filter(waits),
   };
 }
 
-function isFollowed(name: string): name is Followed {
+function isFollowed(name: string): boolean {
   return (FOLLOWED as readonly string[]).includes(name);
 }

@@ -106,6 +106,13 @@ describe('of a new configuration', () => {
     expect(config).toEqual({ ...before, routes, roles, logLevel, origins });
   });
 
+  it('the origins stay where the host that is listened on would have none', () => {
+    const served = configOf({ host: '0.0.0.0', insecure: true, origins: ['http://api.example'] });
+    const done = follow(served, configOf({ host: '127.0.0.1' }));
+    expect(done).toMatchObject({ changed: [], restart: expect.arrayContaining(['host', 'origins']) });
+    expect(done.config.origins).toEqual(served.origins);
+  });
+
   it('nothing is told where nothing differs, and again and again where a restart is due', () => {
     const before = configOf({ limits: { body: 1000 } });
     expect(follow(before, { ...before })).toEqual({ config: before, changed: [], restart: [] });

@@ -2,6 +2,8 @@
  * Effects of a gateway that is killed again and again: each that was acknowledged is there once, whatever the moment
  * of the kill. The long version is harness.heavy.test.ts; as long as one likes, `npm run faults`.
  */
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { reportText, runHarness } from './harness.ts';
 
@@ -22,6 +24,7 @@ describe('sixteen clients of a gateway that is killed forty times', () => {
 
   it('find it out where the effect commits after its record', async () => {
     const report = await runHarness({ seed: 5, kills: 6, ways: ['commit'], isSabotaged: true });
-    expect(report.lost.length + report.wrong.length).toBeGreaterThan(0);
+    if (report.folder) rmSync(dirname(report.folder), { recursive: true });
+    expect(report.lost.length).toBeGreaterThan(0);
   }, 300_000);
 });

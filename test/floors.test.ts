@@ -1,4 +1,4 @@
-/** DESIGN's floors, held by a walk over every import of src/. */
+/** The floors of src/, held by a walk over every import of it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

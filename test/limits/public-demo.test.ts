@@ -1,4 +1,4 @@
-/** The public demo: a key that anybody may fetch, for looking around. Rows C4 and C7 of the systems absorbed. */
+/** The public demo: a key that anybody may fetch, for looking around. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PUBLIC_DEMO } from '../../src/consumers/public-demo.ts';
 import {

@@ -256,8 +256,13 @@ describe('a restore', () => {
     await add(store, 'other');
     store.close();
     const before = readFileSync(join(other, 'master.key'));
+    // Of a change of the master key that was cut off.
+    const waiting = `${randomBytes(32).toString('base64')}\n`;
+    writeFileSync(join(other, 'master.key.next'), waiting, { mode: 0o600 });
     const { replacedKey } = await putBack(bare, other, { force: true });
     expect(readFileSync(replacedKey as string)).toEqual(before);
+    expect(readFileSync(`${replacedKey}.next`, 'utf8')).toBe(waiting);
+    expect(existsSync(join(other, 'master.key.next'))).toBe(false);
     expect(readFileSync(join(other, 'master.key'))).toEqual(key);
     expect(names(open(other))).toEqual(['shop']);
   });

@@ -18,6 +18,7 @@ import {
   adoptNextMasterKey,
   loadMasterKey,
   masterKeyFile,
+  masterKeysOf,
   putNextMasterKey,
   syncFolder,
 } from '../../consumers/master-key.ts';
@@ -214,6 +215,9 @@ function takeMasterKey(source: string, folder: string, now: number): string | un
   if (readFileSync(place, 'utf8') === text) return undefined;
   const replaced = `${place}.replaced-${now}`;
   linkSync(place, replaced);
+  // Of a change of the master key that was cut off, and may be the one that was in force.
+  const { next } = masterKeysOf(folder);
+  if (next) writeSynced(`${replaced}.next`, `${next.toString('base64')}\n`);
   giveToOwner(putNextMasterKey(folder, Buffer.from(text.trim(), 'base64')), folder);
   return replaced;
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestGateway, type TestGateway } from '../../src/testing.ts';
 import { capturedLog } from './captured-log.ts';
-import { sendMutated } from './mutated-requests.ts';
+import { sendMutated, verifyMutated } from './mutated-requests.ts';
 import { read, whatIsSigned } from './second-reader.ts';
 import { bytesOf, send, sign } from './wire.ts';
 
@@ -19,13 +19,21 @@ afterAll(() => gateway.close());
 
 describe('mutated requests', () => {
   it('are refused, or are what was signed', async () => {
-    const ends = await sendMutated(gateway, 1, 500);
+    const ends = await sendMutated(gateway, 1, 2000);
     // All three ends were met, so that the run has shown something.
-    expect(ends.served).toBeGreaterThan(25);
-    expect(ends.refused).toBeGreaterThan(200);
-    expect(ends.closed).toBeGreaterThan(5);
+    expect(ends.served).toBeGreaterThan(100);
+    expect(ends.refused).toBeGreaterThan(800);
+    expect(ends.closed).toBeGreaterThan(20);
     expect(log.lines.filter(({ level }) => level > 30)).toEqual([]);
     expect((await send(gateway, sign(gateway, gateway.credentials))).status).toBe(200);
+  });
+});
+
+describe('18,000 mutated requests, given to the verifier itself,', () => {
+  it('are refused, or are what was signed', () => {
+    const ends = verifyMutated(gateway, 1_000_000, 18_000);
+    expect(ends.accepted).toBeGreaterThan(500);
+    expect(ends.refused).toBeGreaterThan(5000);
   });
 });
 

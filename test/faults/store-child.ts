@@ -23,7 +23,14 @@ function opened(): SqliteStore {
 async function obey(order: Order): Promise<unknown> {
   switch (order.kind) {
     case 'open':
-      store = new SqliteStore({ folder: order.folder, clock, skew: 30, masterKey: undefined });
+      // Two processes that commit without a pause may keep one another waiting for longer than a gateway would.
+      store = new SqliteStore({
+        folder: order.folder,
+        clock,
+        skew: 30,
+        masterKey: undefined,
+        lockWaitMs: 30_000,
+      });
       return undefined;
     case 'close':
       opened().close();

@@ -24,6 +24,8 @@ export interface Line {
   /** How often it was sent. */
   tries: number;
   first: Answer | undefined;
+  /** Answers that it was done by this very try: one at the most. */
+  fresh: number;
 }
 
 export interface Verdict {
@@ -55,16 +57,21 @@ export class Books {
   }
 
   begin(work: Work, by: By): Line {
-    const line: Line = { work, by, standing: 'open', tries: 0, first: undefined };
+    const line: Line = { work, by, standing: 'open', tries: 0, first: undefined, fresh: 0 };
     this.lines.push(line);
     return line;
   }
 
-  enter(line: Line, answer: Answer): void {
+  /**
+   * @param knewDone whether the call was known to be done when this try was sent. Answers to tries that were under
+   * way together may come in any order.
+   */
+  enter(line: Line, answer: Answer, knewDone: boolean): void {
     const { first, work, by } = line;
+    if (answer.refusal === undefined && !answer.replayed) line.fresh++;
     if (first) {
       this.repeated++;
-      this.compare(line, first, answer);
+      this.compare(line, first, answer, knewDone);
       return;
     }
     if (answer.replayed && by === 'nonce' && line.tries === 1) {
@@ -81,7 +88,7 @@ export class Books {
     this.wrong.push(`${op} ${what}`);
   }
 
-  private compare(line: Line, first: Answer, answer: Answer): void {
+  private compare(line: Line, first: Answer, answer: Answer, knewDone: boolean): void {
     const { work, by, standing } = line;
     if (standing === 'refused') {
       if (answer.refusal !== undefined) return;
@@ -92,12 +99,16 @@ export class Books {
       return;
     }
     if (this.mayForget && by === 'nonce' && answer.refusal === 'nonce-replayed') return;
+    // It was refused before the other try went through: a refusal stores nothing under a key.
+    if (by === 'key' && answer.refusal !== undefined && !knewDone) return;
     if (answer.status !== first.status || answer.body !== first.body) {
       this.note(
         work,
         `was answered ${first.status} ${first.body}, and ${answer.status} ${answer.body} later`,
       );
-    } else if (!answer.replayed) this.note(work, 'was done again without saying so');
+    } else if (!answer.replayed && (knewDone || line.fresh > 1)) {
+      this.note(work, 'was done again without saying so');
+    }
   }
 
   /** What the books and the database disagree about. */

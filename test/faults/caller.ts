@@ -120,6 +120,7 @@ export class Caller {
     for (;;) {
       await place.ready();
       line.tries++;
+      const knewDone = line.standing === 'done';
       try {
         const answer = await send();
         const isAgain = line.tries > 1;
@@ -136,7 +137,7 @@ export class Caller {
           line.first = answer;
           return;
         }
-        books.enter(line, answer);
+        books.enter(line, answer, knewDone);
         return;
       } catch (error) {
         if (!(error instanceof CountersignError) || !this.passes(error)) {

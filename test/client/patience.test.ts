@@ -49,7 +49,7 @@ describe('a call ends', () => {
     const peer = await startPeer(() => ({ status: 503 }));
     const wait = (_: number, signal: AbortSignal) =>
       new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    expect(await rejection(clientOf(peer, { timeout: 250, wait })('/orders'))).toMatchObject({
+    expect(await rejection(clientOf(peer, { timeout: 1000, wait })('/orders'))).toMatchObject({
       code: 'timeout',
     });
     expect(peer.calls).toHaveLength(1);

@@ -39,6 +39,9 @@ export const refusalCodes = [
   'upstream-unreachable',
   'upstream-timeout',
   'upstream-invalid',
+  'token-invalid',
+  'login-failed',
+  'csrf',
   'internal-error',
 ] as const;
 
@@ -67,7 +70,23 @@ export type LocalCode =
   | 'store-in-use'
   | 'folder-not-empty'
   | 'backup-invalid'
-  | 'listen-failed';
+  | 'listen-failed'
+  | 'account-invalid'
+  | 'account-unknown'
+  | 'account-exists'
+  | 'start-up-failed'
+  | 'passphrase-invalid'
+  | 'authority-invalid'
+  | 'authority-exists'
+  | 'profile-invalid'
+  | 'certificate-request-refused'
+  | 'certificate-invalid'
+  | 'requester-unknown'
+  | 'ledger-broken'
+  | 'clock-untrusted'
+  | 'issuer-busy'
+  | 'inventory-differs'
+  | 'trust-bundle-invalid';
 
 export type ErrorCode = RefusalCode | LocalCode;
 

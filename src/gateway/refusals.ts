@@ -29,6 +29,9 @@ export const refusalStatus: Readonly<Record<RefusalCode, number>> = {
   'upstream-unreachable': 502,
   'upstream-timeout': 504,
   'upstream-invalid': 502,
+  'token-invalid': 401,
+  'login-failed': 401,
+  csrf: 403,
   'internal-error': 500,
 };
 

@@ -6,8 +6,10 @@ import { CountersignError } from '../errors.ts';
 import { grants, isRole } from './roles.ts';
 
 export interface SecurityContext {
-  /** The kind and name of the caller, such as `consumer:demo`. */
+  /** The kind and name of the caller, such as `consumer:demo`; a person is known by a random id alone. */
   readonly principal: string;
+  /** The person's account, by its random id. */
+  readonly account?: string;
   readonly consumer?: string;
   readonly keyid?: string;
   readonly roles: readonly string[];

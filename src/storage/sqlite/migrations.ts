@@ -162,4 +162,91 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX outbox_by_topic ON outbox (topic, id);
   `,
+  `
+  -- A key may be bound to a client certificate, by its URI name.
+  ALTER TABLE keys ADD COLUMN certificate_uri TEXT;
+
+  -- Client certificates that count for nothing any more. After kept_until they have ended by themselves.
+  CREATE TABLE denied_certificates (
+    serial TEXT PRIMARY KEY,
+    denied_at INTEGER NOT NULL,
+    kept_until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- People. id is random, and all that log and audit know of one; email_key is what addresses are compared by.
+  CREATE TABLE accounts (
+    id TEXT PRIMARY KEY,
+    consumer TEXT UNIQUE,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL UNIQUE,
+    email_confirmed_at INTEGER,
+    password_hash TEXT NOT NULL,
+    roles TEXT NOT NULL,
+    -- Raised to end every token and session of the account.
+    generation INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    disabled_at INTEGER,
+    version INTEGER NOT NULL DEFAULT 1
+  ) STRICT, WITHOUT ROWID;
+
+  -- The second factor. last_step is the newest time step whose code was used (RFC 6238).
+  CREATE TABLE second_factors (
+    account TEXT PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
+    sealed_secret BLOB NOT NULL,
+    confirmed_at INTEGER,
+    last_step INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE recovery_codes (
+    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    hash BLOB NOT NULL,
+    used_at INTEGER,
+    PRIMARY KEY (account, hash)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Each is used once, and replaced by the next of its family.
+  CREATE TABLE refresh_tokens (
+    hash BLOB PRIMARY KEY,
+    family TEXT NOT NULL,
+    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    roles TEXT,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER,
+    -- For the same refresh again: a hash of the Idempotency-Key that it came with, and the sealed answer.
+    asked_by BLOB,
+    sealed_answer BLOB
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
+  CREATE INDEX refresh_tokens_by_account ON refresh_tokens (account);
+  CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
+
+  CREATE TABLE sessions (
+    hash BLOB PRIMARY KEY,
+    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sessions_by_account ON sessions (account);
+  CREATE INDEX sessions_by_end ON sessions (expires_at);
+
+  -- Tickets that were used: each is good once.
+  CREATE TABLE used_tickets (
+    id TEXT PRIMARY KEY,
+    kept_until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX used_tickets_by_end ON used_tickets (kept_until);
+
+  -- Keys that sign access tokens (Ed25519), one after the other. public_key is a JWK.
+  CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY,
+    sealed_key BLOB NOT NULL,
+    public_key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    signs_until INTEGER NOT NULL,
+    verifies_until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

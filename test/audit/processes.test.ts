@@ -24,10 +24,17 @@ describe('the audit record', () => {
   it('that two processes append to at once is one unbroken chain, with every row', async () => {
     const folder = dataFolder();
     const writers = [await openProcess(folder), await openProcess(folder)];
-    await Promise.all(writers.map((child, i) => child.tell({ kind: 'audit', prefix: `p${i}`, rows: 300 })));
+    // In rounds, so that each goes on from rows of the other, whoever is quicker to the lock.
+    for (let round = 0; round < 15; round++) {
+      const append = (child: StoreProcess, i: number) =>
+        child.tell({ kind: 'audit', prefix: `p${i}-${round}`, rows: 20 });
+      await Promise.all(writers.map(append));
+    }
     const subjects = subjectsOf(folder);
     expect(verify(folder)).toMatchObject({ rows: 600, head: { seq: 600 } });
     expect(new Set(subjects).size).toBe(600);
+    const turns = subjects.filter((subject, i) => subject.slice(0, 2) !== subjects[i - 1]?.slice(0, 2));
+    expect(turns.length).toBeGreaterThan(14);
   });
 
   it('of processes that are killed at any moment is whole, has every row that was told, and goes on', async () => {

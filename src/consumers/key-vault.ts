@@ -23,6 +23,9 @@ export interface WrappedKey {
   readonly wrapped: Buffer;
 }
 
+/** What a key is derived for beside sealing: each purpose has one of its own. */
+export type DerivedPurpose = 'ticket' | 'csrf' | 'owner' | 'email' | 'fingerprint' | 'login';
+
 type WrappedPurpose = 'data-key' | 'audit-key';
 
 /** A new random key, wrapped. */
@@ -88,6 +91,15 @@ export class KeyVault {
         { cause: error },
       );
     }
+  }
+
+  /**
+   * A key of 32 bytes for HMAC, the same in every process on the store. It comes from the oldest data key, so that it
+   * stays when a newer one seals; nothing that was sealed is opened by it.
+   */
+  derivedKey(purpose: DerivedPurpose): Buffer {
+    const oldest = this.dataKeys.get(Math.min(...this.dataKeys.keys())) as Buffer;
+    return Buffer.from(hkdfSync('sha256', oldest, NO_SALT, `countersign-derived ${purpose}`, KEY_BYTES));
   }
 }
 

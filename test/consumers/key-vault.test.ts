@@ -29,6 +29,12 @@ describe('the key vault', () => {
     );
   });
 
+  it('derives a key for each purpose, which stays when a newer data key seals', () => {
+    expect(vault.derivedKey('ticket')).toHaveLength(32);
+    expect(vault.derivedKey('ticket')).toEqual(rotated.derivedKey('ticket'));
+    expect(vault.derivedKey('ticket')).not.toEqual(vault.derivedKey('csrf'));
+  });
+
   it('never seals alike twice, and shows nothing of the secret', () => {
     const [one, other] = [vault.seal('key', 'demo.1', secret), vault.seal('key', 'demo.1', secret)];
     expect(one.equals(other)).toBe(false);

@@ -2,6 +2,7 @@
  * The unit of work: what commits together, or not at all. The same port for every database.
  * @module
  */
+import type { AccountChanges, AccountReader } from '../accounts/account.ts';
 import type { AuditTrail } from '../audit/audit.ts';
 import type { ConsumerChanges, ConsumerReader } from '../consumers/consumer.ts';
 import type { Outbox } from '../idempotency/outbox.ts';
@@ -14,6 +15,7 @@ import type { NonceClaims } from '../replay/nonces.ts';
 export interface Transaction {
   readonly nonces: NonceClaims;
   readonly consumers: ConsumerReader & ConsumerChanges;
+  readonly accounts: AccountReader & AccountChanges;
   readonly records: DoneRecords;
   readonly audit: AuditTrail;
   readonly quotas: QuotaCharges;

@@ -1,6 +1,7 @@
 /** What a SQLite transaction is made of, on a bare database, under keys that nobody keeps. */
 import { randomBytes } from 'node:crypto';
 import { KeyVault } from '../../src/consumers/key-vault.ts';
+import { SqliteAccounts } from '../../src/storage/sqlite/accounts.ts';
 import { SqliteAudit } from '../../src/storage/sqlite/audit.ts';
 import { SqliteConsumers } from '../../src/storage/sqlite/consumers.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
@@ -15,6 +16,7 @@ export function transactionParts(database: Database): Omit<TransactionParts, 'no
   const clock = new ManualClock(1_800_000_000);
   return {
     consumers: new SqliteConsumers(database),
+    accounts: new SqliteAccounts(database),
     records: new SqliteRecords(database),
     audit: new SqliteAudit(database, new Map([[1, randomBytes(32)]]), clock),
     quotas: new SqliteQuotas(database, clock),

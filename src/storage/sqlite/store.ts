@@ -4,6 +4,7 @@
  */
 import { existsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AccountReader } from '../../accounts/account.ts';
 import type { AuditReader } from '../../audit/audit.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { ConsumerReader } from '../../consumers/consumer.ts';
@@ -15,6 +16,7 @@ import type { QuotaStore } from '../../limits/quotas.ts';
 import { fenceAtStart, readBootId } from '../../replay/fence.ts';
 import { forgettable, type NonceStore } from '../../replay/nonces.ts';
 import type { CommitGroup } from '../unit-of-work.ts';
+import { SqliteAccountReader, SqliteAccounts } from './accounts.ts';
 import { SqliteAudit, SqliteAuditReader } from './audit.ts';
 import { type CommitObserver, SqliteCommitGroup } from './commit-group.ts';
 import { SqliteConsumerReader, SqliteConsumers } from './consumers.ts';
@@ -61,6 +63,7 @@ export class SqliteStore {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly accounts: AccountReader;
   readonly quotas: QuotaStore;
   readonly vault: KeyVault;
   readonly audit: AuditReader;
@@ -70,6 +73,7 @@ export class SqliteStore {
   /** By version, for verifying the chain. */
   readonly auditKeys: ReadonlyMap<number, Buffer>;
   private readonly wrappedKeys: WrappedKeys;
+  private readonly people: SqliteAccounts;
   private readonly records: SqliteRecords;
   private readonly quotaUses: SqliteQuotas;
   private readonly connections: Connections;
@@ -100,12 +104,14 @@ export class SqliteStore {
       this.meta = new Meta(database);
       this.window = new SqliteNonces(database);
       this.window.fence = this.raiseFence(database);
+      this.people = new SqliteAccounts(database);
       this.records = new SqliteRecords(database);
       this.quotaUses = new SqliteQuotas(database, clock);
       const group = new SqliteCommitGroup({
         database,
         nonces: this.window,
         consumers: new SqliteConsumers(database),
+        accounts: this.people,
         records: this.records,
         audit: new SqliteAudit(database, this.auditKeys, clock),
         quotas: this.quotaUses,
@@ -119,6 +125,7 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
+      this.accounts = new SqliteAccountReader(reader);
       const uses = new SqliteQuotaReader(reader, clock);
       this.quotas = { charge: (quotas) => group.charge(quotas), look: (quotas) => uses.look(quotas) };
       this.audit = new SqliteAuditReader(reader);
@@ -163,6 +170,8 @@ export class SqliteStore {
     while (gone > 0);
     const now = epochSeconds(this.options.clock);
     do gone = await this.commitGroup.run('purge records', () => this.records.purge(now));
+    while (gone > 0);
+    do gone = await this.commitGroup.run('purge tokens', () => this.people.purge(now));
     while (gone > 0);
     do gone = await this.commitGroup.run('purge quotas', () => this.quotaUses.purge());
     while (gone > 0);

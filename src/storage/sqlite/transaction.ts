@@ -3,6 +3,7 @@
  * @module
  */
 import type { Transaction } from '../unit-of-work.ts';
+import type { SqliteAccounts } from './accounts.ts';
 import type { SqliteAudit } from './audit.ts';
 import type { SqliteConsumers } from './consumers.ts';
 import type { SqliteDocuments } from './documents.ts';
@@ -15,6 +16,7 @@ import type { SqliteRecords } from './records.ts';
 export interface TransactionParts {
   readonly nonces: SqliteNonces;
   readonly consumers: SqliteConsumers;
+  readonly accounts: SqliteAccounts;
   readonly records: SqliteRecords;
   readonly audit: SqliteAudit;
   readonly quotas: SqliteQuotas;
@@ -34,7 +36,7 @@ export interface Life {
  */
 export function transactionOf(
   name: string,
-  { nonces, consumers, records, audit, quotas, state, outbox }: TransactionParts,
+  { nonces, consumers, accounts, records, audit, quotas, state, outbox }: TransactionParts,
   life: Life,
 ): Transaction {
   const during =
@@ -70,6 +72,43 @@ export function transactionOf(
       revokeKey: during((keyid, at) => consumers.revokeKey(keyid, at)),
       putGrant: during((grant) => consumers.putGrant(grant)),
       addUsage: during((keyid, usage) => consumers.addUsage(keyid, usage)),
+    },
+    accounts: {
+      find: during((id) => accounts.find(id)),
+      findByEmail: during((email) => accounts.findByEmail(email)),
+      list: during((page) => accounts.list(page)),
+      secondFactor: during((id) => accounts.secondFactor(id)),
+      recoveryCodes: during((id) => accounts.recoveryCodes(id)),
+      add: during((account) => accounts.add(account)),
+      update: during((id, change) => accounts.update(id, change)),
+      raiseGeneration: during((id) => accounts.raiseGeneration(id)),
+      remove: during((id) => accounts.remove(id)),
+      putSecondFactor: during((factor) => accounts.putSecondFactor(factor)),
+      confirmSecondFactor: during((id, at, step) => accounts.confirmSecondFactor(id, at, step)),
+      useStep: during((id, step) => accounts.useStep(id, step)),
+      removeSecondFactor: during((id) => accounts.removeSecondFactor(id)),
+      putRecoveryCodes: during((id, hashes) => accounts.putRecoveryCodes(id, hashes)),
+      useRecoveryCode: during((id, hash, at) => accounts.useRecoveryCode(id, hash, at)),
+      useTicket: during((id, keptUntil) => accounts.useTicket(id, keptUntil)),
+      refreshTokens: {
+        find: during((hash) => accounts.refreshTokens.find(hash)),
+        of: during((id) => accounts.refreshTokens.of(id)),
+        add: during((token) => accounts.refreshTokens.add(token)),
+        use: during((hash, at, answer) => accounts.refreshTokens.use(hash, at, answer)),
+        endFamily: during((family) => accounts.refreshTokens.endFamily(family)),
+        endAll: during((id) => accounts.refreshTokens.endAll(id)),
+      },
+      sessions: {
+        find: during((hash) => accounts.sessions.find(hash)),
+        of: during((id) => accounts.sessions.of(id)),
+        add: during((session) => accounts.sessions.add(session)),
+        end: during((hash) => accounts.sessions.end(hash)),
+        endAll: during((id) => accounts.sessions.endAll(id)),
+      },
+      signingKeys: {
+        list: during(() => accounts.signingKeys.list()),
+        add: during((key) => accounts.signingKeys.add(key)),
+      },
     },
     records: {
       find: during((id) => records.find(id)),

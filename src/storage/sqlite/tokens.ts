@@ -1,0 +1,165 @@
+/**
+ * Refresh tokens, sessions and signing keys in SQLite.
+ * @module
+ */
+import type {
+  RefreshToken,
+  RefreshTokenChanges,
+  RefreshTokenReader,
+  Session,
+  SessionChanges,
+  SessionReader,
+  SigningKey,
+  SigningKeyChanges,
+  SigningKeyReader,
+} from '../../accounts/token-store.ts';
+import {
+  type RefreshTokenRow,
+  readRefreshToken,
+  readSession,
+  readSigningKey,
+  type SessionRow,
+  type SigningKeyRow,
+} from './account-rows.ts';
+import type { Database, Statement } from './database.ts';
+
+export class SqliteRefreshTokenReader implements RefreshTokenReader {
+  private readonly select: Statement;
+  private readonly selectOf: Statement;
+
+  constructor(database: Database) {
+    this.select = database.prepare('SELECT * FROM refresh_tokens WHERE hash = ?');
+    this.selectOf = database.prepare(
+      'SELECT * FROM refresh_tokens WHERE account = ? ORDER BY expires_at, hash',
+    );
+  }
+
+  find(hash: Buffer): RefreshToken | undefined {
+    const row = this.select.get(hash) as RefreshTokenRow | undefined;
+    return row && readRefreshToken(row);
+  }
+
+  of(account: string): RefreshToken[] {
+    return (this.selectOf.all(account) as RefreshTokenRow[]).map(readRefreshToken);
+  }
+}
+
+export class SqliteRefreshTokens extends SqliteRefreshTokenReader implements RefreshTokenChanges {
+  private readonly insert: Statement;
+  private readonly updateUsed: Statement;
+  private readonly deleteFamily: Statement;
+  private readonly deleteAll: Statement;
+
+  constructor(database: Database) {
+    super(database);
+    this.insert = database.prepare(
+      'INSERT INTO refresh_tokens (hash, family, account, generation, roles, expires_at) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.updateUsed = database.prepare(
+      'UPDATE refresh_tokens SET used_at = ?, asked_by = ?, sealed_answer = ? WHERE hash = ? AND used_at IS NULL',
+    );
+    this.deleteFamily = database.prepare('DELETE FROM refresh_tokens WHERE family = ?');
+    this.deleteAll = database.prepare('DELETE FROM refresh_tokens WHERE account = ?');
+  }
+
+  add({
+    hash,
+    family,
+    account,
+    generation,
+    roles,
+    expiresAt,
+  }: Omit<RefreshToken, 'usedAt' | 'askedBy' | 'sealedAnswer'>): void {
+    this.insert.run(hash, family, account, generation, roles ? JSON.stringify(roles) : null, expiresAt);
+  }
+
+  use(
+    hash: Buffer,
+    at: number,
+    { askedBy, sealedAnswer }: Pick<RefreshToken, 'askedBy' | 'sealedAnswer'> = {},
+  ): boolean {
+    return this.updateUsed.run(at, askedBy ?? null, sealedAnswer ?? null, hash).changes === 1;
+  }
+
+  endFamily(family: string): void {
+    this.deleteFamily.run(family);
+  }
+
+  endAll(account: string): void {
+    this.deleteAll.run(account);
+  }
+}
+
+export class SqliteSessionReader implements SessionReader {
+  private readonly select: Statement;
+  private readonly selectOf: Statement;
+
+  constructor(database: Database) {
+    this.select = database.prepare('SELECT * FROM sessions WHERE hash = ?');
+    this.selectOf = database.prepare('SELECT * FROM sessions WHERE account = ? ORDER BY created_at, hash');
+  }
+
+  find(hash: Buffer): Session | undefined {
+    const row = this.select.get(hash) as SessionRow | undefined;
+    return row && readSession(row);
+  }
+
+  of(account: string): Session[] {
+    return (this.selectOf.all(account) as SessionRow[]).map(readSession);
+  }
+}
+
+export class SqliteSessions extends SqliteSessionReader implements SessionChanges {
+  private readonly insert: Statement;
+  private readonly delete: Statement;
+  private readonly deleteAll: Statement;
+
+  constructor(database: Database) {
+    super(database);
+    this.insert = database.prepare(
+      'INSERT INTO sessions (hash, account, generation, created_at, expires_at) VALUES (?, ?, ?, ?, ?)',
+    );
+    this.delete = database.prepare('DELETE FROM sessions WHERE hash = ?');
+    this.deleteAll = database.prepare('DELETE FROM sessions WHERE account = ?');
+  }
+
+  add({ hash, account, generation, createdAt, expiresAt }: Session): void {
+    this.insert.run(hash, account, generation, createdAt, expiresAt);
+  }
+
+  end(hash: Buffer): void {
+    this.delete.run(hash);
+  }
+
+  endAll(account: string): void {
+    this.deleteAll.run(account);
+  }
+}
+
+export class SqliteSigningKeyReader implements SigningKeyReader {
+  private readonly select: Statement;
+
+  constructor(database: Database) {
+    this.select = database.prepare('SELECT * FROM signing_keys ORDER BY created_at DESC, kid');
+  }
+
+  list(): SigningKey[] {
+    return (this.select.all() as SigningKeyRow[]).map(readSigningKey);
+  }
+}
+
+export class SqliteSigningKeys extends SqliteSigningKeyReader implements SigningKeyChanges {
+  private readonly insert: Statement;
+
+  constructor(database: Database) {
+    super(database);
+    this.insert = database.prepare(
+      `INSERT INTO signing_keys (kid, sealed_key, public_key, created_at, signs_until, verifies_until)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    );
+  }
+
+  add({ kid, sealedKey, publicKey, createdAt, signsUntil, verifiesUntil }: SigningKey): void {
+    this.insert.run(kid, sealedKey, JSON.stringify(publicKey), createdAt, signsUntil, verifiesUntil);
+  }
+}

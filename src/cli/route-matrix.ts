@@ -82,7 +82,7 @@ export function routeMatrix(
       method,
       path,
       upstream: null,
-      credential,
+      credential: isOpen ? credential : credential.join(', '),
       role,
       idempotency,
       consumers: isOpen ? null : consumers,

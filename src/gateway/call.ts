@@ -13,6 +13,35 @@ import type { VerifiedRequest } from '../signatures/verify-request.ts';
 /** See the README, "Asking again". */
 export type IdempotencyClass = 'none' | 'upstream' | 'nonce' | 'key';
 
+/** How a caller may say who it is. */
+export type CredentialKind = 'signature' | 'bearer' | 'cookie' | 'basic';
+
+/** What a person may present. */
+export type PersonalKind = Exclude<CredentialKind, 'signature'>;
+
+/** Services. */
+export const SIGNED: readonly CredentialKind[] = ['signature'];
+/** People and their tools. */
+export const PEOPLE: readonly CredentialKind[] = ['bearer', 'cookie', 'basic'];
+/** Operators: with a consumer's key, with a token, at the console. A password alone doesn't manage anything. */
+export const OPERATORS: readonly CredentialKind[] = ['signature', 'bearer', 'cookie'];
+export const ANYONE: readonly CredentialKind[] = ['signature', ...PEOPLE];
+
+/** A person who was let in by something else than a signature. */
+export interface Person {
+  /** The account's random id. */
+  readonly account: string;
+  /** The account's token generation, as it was when the call came in. */
+  readonly generation: number;
+  readonly kind: PersonalKind;
+  /** The roles that the token or session was issued with; undefined where it grants all that the account has. */
+  readonly roles: readonly string[] | undefined;
+  /** The access token's `jti`. */
+  readonly tokenId?: string;
+  /** The hash of the session's id, as it is stored. */
+  readonly session?: Buffer;
+}
+
 /** What a route takes, part by part: what is left out may not be there. */
 export interface RouteSchema {
   readonly query?: z.ZodObject;
@@ -39,8 +68,15 @@ export interface RouteDescription {
 /** Where a call goes. A route in code that leaves one of these out stops the start with its name. */
 export interface Route {
   readonly name: string;
-  /** The one kind of credential that it demands. */
-  readonly credential: 'none' | 'signature';
+  /** The kinds of credential of which it demands one. */
+  readonly credential: 'none' | readonly CredentialKind[];
+  /**
+   * `people`: an unsigned body is read too, as JSON or as a form, 64 KiB at most; `apiInput(ctx).body` has the object.
+   * Without it only a signed body is read.
+   */
+  readonly reads?: 'people';
+  /** It judges the Authorization field itself: the login, which is the only one to take any password. */
+  readonly readsAuthorization?: true;
   /** The role that it asks for; `any` for whoever is authenticated. */
   readonly role: string;
   readonly idempotency: IdempotencyClass;
@@ -90,9 +126,13 @@ export class CallState {
   /** The consumer's pseudonymous id, for the audit record. */
   actor = '';
   context: SecurityContext | undefined;
+  /** Set where no signature but a token, a session or a password says who calls. */
+  person: Person | undefined;
   /** Whether 100 Continue was sent. */
   continued = false;
   body: Buffer = EMPTY;
+  /** The object in an unsigned body, where the route reads it. */
+  form: unknown = undefined;
   /** The code of the refusal, or `connection-lost` where nobody is left to be answered. */
   refusal: ErrorCode | undefined;
 
@@ -107,7 +147,12 @@ const NO_PARAMS = {};
 export type Context = Koa.ParameterizedContext<CallState>;
 export type Stage = (ctx: Context, next: Koa.Next) => Promise<void>;
 
-/** The authenticated caller; routes with the credential `signature` always have one. */
+/** Whether a route lets a caller in by this kind of credential. */
+export function takes({ credential }: Route, kind: CredentialKind): boolean {
+  return credential !== 'none' && credential.includes(kind);
+}
+
+/** The authenticated caller; routes that demand a credential always have one. */
 export function callerOf(ctx: Context): SecurityContext {
   if (!ctx.state.context) throw new Error(`the route ${ctx.state.route.name} was answered without a caller`);
   return ctx.state.context;

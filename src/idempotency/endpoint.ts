@@ -50,9 +50,16 @@ export interface IdempotentEndpoint<Tx, I, P, S, C, Role extends string> {
   apply(tx: Tx, changes: C, context: Authorized<Role>): void | Promise<void>;
   /** Pure. */
   getResponse(changes: C, parameters: P): EndpointResult;
-  /** What the audit record says was changed, and to what; never a secret. */
+  /**
+   * What the audit record says was changed, and to what; never a secret.
+   * @returns with an actor only where the caller isn't known before: who registers, or logs in.
+   */
   audit(
     changes: C,
     parameters: P,
-  ): { readonly subject: string; readonly detail?: Readonly<Record<string, unknown>> };
+  ): {
+    readonly actor?: string;
+    readonly subject: string;
+    readonly detail?: Readonly<Record<string, unknown>>;
+  };
 }

@@ -32,7 +32,7 @@ export type CallIdentity =
   | { readonly by: 'nonce'; readonly nonce: Nonce }
   | { readonly by: 'key'; readonly key: string; readonly principal: string };
 
-export interface EndpointCall<I, Role extends string> {
+export interface EndpointCall<I, Role extends string, Tx = unknown> {
   readonly identity: CallIdentity;
   /** From `fingerprintOf`: another request under the same key is refused by it. */
   readonly fingerprint: string;
@@ -40,14 +40,15 @@ export interface EndpointCall<I, Role extends string> {
   readonly input: I;
   /** Epoch seconds. */
   readonly now: number;
-  readonly keyid: string;
+  /** The key that signed; undefined where a person calls, or somebody who isn't known. */
+  readonly keyid: string | undefined;
   readonly actor: string;
   readonly requestId: string;
   /**
    * Asked inside the transaction, once it has followed every change: what the caller may do now. Throws where it may
    * not do this any more, also where it did it before and asks for the result.
    */
-  readonly authorize: () => Authorized<Role>;
+  readonly authorize: (tx: Tx) => Authorized<Role>;
 }
 
 export interface RunOptions {
@@ -73,7 +74,7 @@ export interface UnitOfWork<Tx> {
 export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role extends string>(
   unitOfWork: UnitOfWork<Tx>,
   endpoint: IdempotentEndpoint<Tx, I, P, S, C, Role>,
-  call: EndpointCall<I, Role>,
+  call: EndpointCall<I, Role, Tx>,
   options: RunOptions,
 ): Promise<RunOutcome> {
   const { identity } = call;
@@ -82,7 +83,7 @@ export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role ext
   return unitOfWork.run(endpoint.name, async (shared) => {
     const tx = withDerivedKeys(shared, id);
     const known = await firstRecord(tx, id, call);
-    const context = call.authorize();
+    const context = call.authorize(shared);
     if (known) {
       const keptUntil = identity.by === 'key' ? known.keptUntil : undefined;
       return { result: opened(id, known, options.sealing), replayed: true, keptUntil };
@@ -97,7 +98,7 @@ export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role ext
     const result = endpoint.getResponse(changes, parameters);
     await store(tx, id, endpoint, call, result, options);
     const { actor, keyid, requestId } = call;
-    const event = { actor, action: endpoint.name, keyid, requestId };
+    const event = { actor, action: endpoint.name, ...(keyid !== undefined && { keyid }), requestId };
     await tx.audit.append({ ...event, ...endpoint.audit(changes, parameters) });
     return { result, replayed: false, keptUntil: ownKeptUntil };
   });
@@ -110,12 +111,14 @@ function withDerivedKeys<Tx extends EndpointTransaction>(tx: Tx, id: string): Tx
   return { ...tx, outbox };
 }
 
+type Told = Pick<EndpointCall<never, never>, 'identity' | 'fingerprint' | 'now'>;
+
 /** Not what holds a secret, unless the caller chose a key to ask for it by: captured bytes alone must not get it. */
-async function store<I, Role extends string>(
+async function store(
   tx: EndpointTransaction,
   id: string,
   { issuesSecret }: { readonly issuesSecret?: true },
-  { identity, fingerprint, now }: EndpointCall<I, Role>,
+  { identity, fingerprint, now }: Told,
   result: EndpointResult,
   { sealing, keyLife, skew }: RunOptions,
 ): Promise<void> {
@@ -133,10 +136,10 @@ async function store<I, Role extends string>(
 }
 
 /** Claims the nonce or finds the key. @returns the record of it where this call was carried out before. */
-async function firstRecord<I, Role extends string>(
+async function firstRecord(
   tx: EndpointTransaction,
   id: string,
-  { identity, fingerprint, now }: EndpointCall<I, Role>,
+  { identity, fingerprint, now }: Told,
 ): Promise<DoneRecord | undefined> {
   if (identity.by === 'once') return undefined;
   if (identity.by === 'nonce') return claimNonce(tx, id, identity.nonce, fingerprint, now);

@@ -6,7 +6,7 @@ import { RepeatedRefusals } from '../../src/audit/repeated-refusals.ts';
 import { UnverifiedCalls } from '../../src/audit/unverified-calls.ts';
 import { KeyDirectory } from '../../src/consumers/key-directory.ts';
 import { type AppParts, createApp } from '../../src/gateway/app.ts';
-import type { Route } from '../../src/gateway/call.ts';
+import { type Route, SIGNED } from '../../src/gateway/call.ts';
 import { Listener } from '../../src/gateway/listener.ts';
 import { Metrics } from '../../src/gateway/metrics.ts';
 import { recordRefusal } from '../../src/gateway/middleware/audit-refusal.ts';
@@ -26,7 +26,7 @@ export interface PipelineUnderTest extends Target {
 /** A route that asks for a signature and answers a GET as it is told. */
 export const signedRoute = (answer: Route['answer'], more: Partial<Route> = {}): Route => ({
   name: 'under-test',
-  credential: 'signature',
+  credential: SIGNED,
   role: 'any',
   idempotency: 'none',
   schema: null,

@@ -8,7 +8,7 @@ import { CountersignError } from '../../errors.ts';
 import type { Operations } from '../../idempotency/operations.ts';
 import type { DoneRecordReader } from '../../idempotency/records.ts';
 import { recordId } from '../../idempotency/run.ts';
-import type { Context } from '../call.ts';
+import { type Context, SIGNED } from '../call.ts';
 import { ownerOf } from '../idempotent-call.ts';
 import { sendJson } from './own.ts';
 import type { PatternRoute } from './pattern-routes.ts';
@@ -39,7 +39,7 @@ export function operationRoute(parts: OperationRouteParts): PatternRoute {
     path: '/v1/operations/{key}',
     route: {
       name: 'operation.show',
-      credential: 'signature',
+      credential: SIGNED,
       role: 'any',
       idempotency: 'none',
       schema: {},

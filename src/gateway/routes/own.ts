@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { PublicDemoKey } from '../../consumers/public-demo.ts';
 import { CountersignError } from '../../errors.ts';
-import { type Context, callerOf, type Route } from '../call.ts';
+import { type Context, callerOf, type Route, SIGNED } from '../call.ts';
 import { readJsonText } from '../json-body.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnRoutes } from './routes.ts';
@@ -40,7 +40,7 @@ const OPEN = {
   conditions: false,
   encodedSlash: false,
 } as const;
-const FOR_CALLERS = { ...OPEN, credential: 'signature', conditions: true } as const;
+const FOR_CALLERS = { ...OPEN, credential: SIGNED, conditions: true } as const;
 
 export function ownRoutes({ readiness, metrics, document, demoKey }: OwnRouteParts): OwnRoutes {
   const healthz: Route = {

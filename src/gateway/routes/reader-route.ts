@@ -4,8 +4,15 @@
  */
 import type { Authorized } from '../../security/authorize.ts';
 import { authorize } from '../../security/authorize.ts';
-import type { Context, Route, RouteDescription, RouteSchema } from '../call.ts';
-import { callerOf } from '../call.ts';
+import {
+  type Context,
+  type CredentialKind,
+  callerOf,
+  type Route,
+  type RouteDescription,
+  type RouteSchema,
+  SIGNED,
+} from '../call.ts';
 import { type ApiInput, apiInput, type Checked, checkInput } from './api-input.ts';
 import { sendJson } from './own.ts';
 
@@ -20,6 +27,8 @@ export interface Reader<S extends RouteSchema, Role extends string> {
   readonly role: Role;
   readonly schema: S;
   readonly description: RouteDescription;
+  /** Who is let in; services alone where it isn't said. */
+  readonly credential?: readonly CredentialKind[];
   /** What a consumer reads of itself. */
   readonly selfService?: true;
   /** @returns what is sent, and perhaps the entity tag of its state. */
@@ -29,8 +38,8 @@ export interface Reader<S extends RouteSchema, Role extends string> {
 export function readerRoute<S extends RouteSchema, Role extends string>(reader: Reader<S, Role>): Route {
   const { read, ...declared } = reader;
   return {
+    credential: SIGNED,
     ...declared,
-    credential: 'signature',
     idempotency: 'none',
     conditions: true,
     encodedSlash: false,

@@ -11,7 +11,7 @@ import { CountersignError } from '../../errors.ts';
 import type { Attempt, OperationAnswer, Operations } from '../../idempotency/operations.ts';
 import type { VerifiedRequest } from '../../signatures/verify-request.ts';
 import type { CommitGroup } from '../../storage/unit-of-work.ts';
-import { type Context, callerOf, type Route } from '../call.ts';
+import { type Context, callerOf, type Route, SIGNED } from '../call.ts';
 import { claimingUnitOfWork, fingerprint, identityOf, KEY_EXPIRES } from '../idempotent-call.ts';
 import { permit } from '../middleware/authorize-call.ts';
 import { activeKey } from '../middleware/claim-nonce.ts';
@@ -41,7 +41,7 @@ function toRoute(route: UpstreamRoute, parts: UpstreamParts): Route {
   const { path, role, idempotency, encodedSlash } = route;
   return {
     name: path,
-    credential: 'signature',
+    credential: SIGNED,
     role,
     idempotency,
     schema: null,

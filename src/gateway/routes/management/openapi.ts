@@ -3,7 +3,7 @@
  * @module
  */
 import { z } from 'zod';
-import type { AnswerDescription, Route, RouteDescription } from '../../call.ts';
+import { type AnswerDescription, type Route, type RouteDescription, takes } from '../../call.ts';
 import type { PatternRoute } from '../pattern-routes.ts';
 import { problemDocument } from './schemas.ts';
 
@@ -90,7 +90,7 @@ export function apiDocument(routes: readonly PatternRoute[]): ApiDocument {
 function operationOf(path: string, route: Route): Operation {
   const { name, role, idempotency, schema, description } = route;
   if (!description) throw new Error(`the route ${name} has no description`);
-  const isSigned = route.credential === 'signature';
+  const isSigned = takes(route, 'signature');
   const remembers = idempotency === 'nonce' || idempotency === 'key';
   return {
     operationId: name,

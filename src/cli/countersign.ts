@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { audit } from './audit.ts';
 import { backup } from './backup.ts';
+import { ca } from './ca.ts';
 import { call } from './call.ts';
 import { MISUSED, REFUSED, reportError } from './command.ts';
 import { config } from './config.ts';
@@ -19,7 +20,7 @@ import { serve } from './serve.ts';
 const program = new Command('countersign')
   .description('A gateway for calls between services: signed requests in, countersigned responses out.')
   .showHelpAfterError('(--help tells more)');
-for (const each of [serve, consumer, key, audit, call, explain, config, backup, restore, doctor])
+for (const each of [serve, consumer, key, audit, call, explain, config, ca, backup, restore, doctor])
   program.addCommand(each());
 
 /** Commander exits with 1 where it is misused; ours is 2. */

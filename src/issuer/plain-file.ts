@@ -1,0 +1,132 @@
+/**
+ * Files that others put before the issuer, and files that it puts before others. What is read is a regular file of a
+ * bounded size, never a link, and is read once; what is written has its name only when all of it is on the disk.
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { CountersignError } from '../errors.ts';
+
+/** Bytes. A request is some hundred. */
+export const FILE_LIMIT = 64 * 1024;
+
+/** Absent on Windows, where a folder that others write to has no place. */
+const NO_LINK = constants.O_NOFOLLOW ?? 0;
+/** A pipe that nobody writes to would hold the issuer up for ever. */
+const NO_WAIT = constants.O_NONBLOCK ?? 0;
+
+/**
+ * The bytes of a file, which is opened once: what was judged is what is used, whatever is put in its place meanwhile.
+ * `certificate-request-refused` where it is a link, no regular file, or too large; errors of the system as they are.
+ * @param limit bytes.
+ */
+export function readPlainFile(path: string, limit = FILE_LIMIT): Buffer {
+  const descriptor = openPlain(path);
+  try {
+    const found = fstatSync(descriptor);
+    if (!found.isFile()) throw refused(`${path} is not a regular file.`);
+    if (found.size > limit) throw refused(`${path} has more than ${limit} bytes.`);
+    const bytes = readAll(descriptor, limit + 1);
+    // It may have grown since.
+    if (bytes.length > limit) throw refused(`${path} has more than ${limit} bytes.`);
+    return bytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function openPlain(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | NO_LINK | NO_WAIT);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ELOOP' || code === 'EMLINK') throw refused(`${path} is a symbolic link.`);
+    // A socket can't be opened at all.
+    if (code === 'ENXIO') throw refused(`${path} is not a regular file.`);
+    throw error;
+  }
+}
+
+function readAll(descriptor: number, limit: number): Buffer {
+  const bytes = Buffer.alloc(limit);
+  let length = 0;
+  while (length < limit) {
+    const read = readSync(descriptor, bytes, length, limit - length, null);
+    if (read === 0) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** Makes a folder where there is none. `authority-invalid` where something else has its name, a link to a folder too. */
+export function ensureFolder(path: string, mode: number): void {
+  mkdirSync(path, { recursive: true, mode });
+  // In a folder where others write, a link would have the issuer write where they can't.
+  if (!lstatSync(path).isDirectory()) {
+    throw new CountersignError('authority-invalid', `${path} is not a folder; put it out of the way.`);
+  }
+}
+
+/**
+ * Puts a file in its place, whole or not at all: written beside it, synced, renamed, and the folder synced. Errors of
+ * the system as they are, such as ENOSPC; nothing is left of the draft then.
+ */
+export function putFile(folder: string, name: string, content: string | Buffer, mode: number): void {
+  const draft = draftOf(folder, name);
+  writeDraft(draft, content, mode);
+  try {
+    renameSync(draft, join(folder, name));
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+  syncFolder(folder);
+}
+
+/** Where a file waits until it is whole; hidden, so that nobody takes it for one. */
+function draftOf(folder: string, name: string): string {
+  return join(folder, `.${name}.${randomBytes(4).toString('hex')}.partial`);
+}
+
+/** Writes and syncs a new file; nothing is left of it where that fails. */
+export function writeDraft(path: string, content: string | Buffer, mode: number): void {
+  const descriptor = openSync(path, 'wx', mode);
+  try {
+    // Goes on after a short write, until all is written or the disk is full.
+    writeFileSync(descriptor, content);
+    fsyncSync(descriptor);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Makes a folder's names outlast a power loss. */
+export function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return;
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function refused(detail: string): CountersignError {
+  return new CountersignError('certificate-request-refused', detail);
+}

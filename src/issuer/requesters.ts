@@ -1,0 +1,173 @@
+/**
+ * Who may ask for certificates: one file a requester, `requesters/NAME.json`, with the public half of its Ed25519
+ * request key and the moment when the operator approved it. An approval lapses after 30 days, and enrolling again
+ * renews it. No secret lies here: who reads the folder can ask for nothing.
+ *
+ * A name has one request key. Another one in its place is a takeover as long as the first is approved, so the operator
+ * must say that it is meant.
+ * @module
+ */
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Clock, epochSeconds } from '../clock.ts';
+import { CountersignError } from '../errors.ts';
+import { ensureFolder, putFile, readPlainFile } from './plain-file.ts';
+
+/** Seconds for which an approval holds. */
+export const APPROVAL_SECONDS = 30 * 24 * 3600;
+
+/** No upper case: some file systems would take two requesters for one. */
+export const requesterName = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+
+export interface Requester {
+  readonly name: string;
+  /** Ed25519. */
+  readonly key: KeyObject;
+  /** SHA-256 of the key's SPKI, in hex. */
+  readonly fingerprint: string;
+  /** Epoch seconds. */
+  readonly approved: number;
+  /** Epoch seconds: from then on nothing is issued to it. */
+  readonly lapses: number;
+}
+
+export interface EnrolOptions {
+  /** The issuer's folder. */
+  readonly folder: string;
+  readonly name: string;
+  /** PEM. */
+  readonly publicKey: string;
+  /** Puts it in the place of a key whose approval still holds. */
+  readonly replace: boolean;
+  readonly clock: Clock;
+}
+
+export interface Enrolment {
+  readonly requester: Requester;
+  /** What was done: the first approval of this name, one more of the same key, or of another key. */
+  readonly change: 'enrolled' | 'renewed' | 'replaced';
+}
+
+const schema = z.strictObject({
+  name: z.string().regex(requesterName),
+  key: z.string(),
+  approved: z.int().nonnegative(),
+});
+
+/**
+ * Records a requester, or renews its approval.
+ * `requester-unknown` for a name that can't be one, a key that isn't the public half of an Ed25519 key, and another key
+ * beside one whose approval holds.
+ */
+export function enrol({ folder, name, publicKey, replace, clock }: EnrolOptions): Enrolment {
+  if (!requesterName.test(name)) {
+    throw unfit(`"${name}" can't name a requester: write small letters, digits, "." and "-", 63 at most.`);
+  }
+  const key = readRequestKey(publicKey);
+  const now = epochSeconds(clock);
+  const known = existsSync(fileOf(folder, name)) ? findRequester(folder, name) : undefined;
+  const isOther = known !== undefined && known.fingerprint !== fingerprintOf(key);
+  if (isOther && now < known.lapses && !replace) {
+    throw unfit(
+      `${name} has another request key (${known.fingerprint}), approved until ${iso(known.lapses)}. A second one for the same name may be somebody else's: ask, and if it is meant, add --replace.`,
+    );
+  }
+  ensureFolder(requestersFolder(folder), 0o700);
+  const record = { name, key: key.export({ type: 'spki', format: 'pem' }), approved: now };
+  putFile(requestersFolder(folder), `${name}.json`, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+  const change = isOther ? 'replaced' : known ? 'renewed' : 'enrolled';
+  return { requester: findRequester(folder, name), change };
+}
+
+/** `requester-unknown` where there is none of that name; `authority-invalid` where its file is damaged. */
+export function findRequester(folder: string, name: string): Requester {
+  const file = fileOf(folder, name);
+  if (!requesterName.test(name) || !existsSync(file)) {
+    throw new CountersignError(
+      'requester-unknown',
+      `No requester "${name}" is enrolled; on the issuer's box: countersign ca enrol ${requesterName.test(name) ? name : 'NAME'} --key PUB.pem`,
+    );
+  }
+  try {
+    const record = schema.parse(JSON.parse(readPlainFile(file).toString('utf8')));
+    if (record.name !== name) throw new Error(`it names "${record.name}"`);
+    const key = readRequestKey(record.key);
+    const lapses = record.approved + APPROVAL_SECONDS;
+    return { name, key, fingerprint: fingerprintOf(key), approved: record.approved, lapses };
+  } catch (error) {
+    throw new CountersignError(
+      'authority-invalid',
+      `${file} is damaged (${(error as Error).message}); remove it and enrol ${name} again.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The names of all that are enrolled, those whose approval has lapsed too. */
+export function requesterNames(folder: string): string[] {
+  if (!existsSync(requestersFolder(folder))) return [];
+  return readdirSync(requestersFolder(folder))
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.slice(0, -'.json'.length))
+    .filter((name) => requesterName.test(name))
+    .sort();
+}
+
+/** `requester-unknown` unless the approval holds now. */
+export function refuseLapsed({ name, approved, lapses }: Requester, clock: Clock): void {
+  const now = epochSeconds(clock);
+  if (now < approved) {
+    throw unfit(`${name} was approved at ${iso(approved)}, which lies ahead of this box's clock.`);
+  }
+  if (now >= lapses) {
+    throw unfit(
+      `The approval of ${name} lapsed at ${iso(lapses)}; if it still stands, run again: countersign ca enrol ${name} --key PUB.pem`,
+    );
+  }
+}
+
+function readRequestKey(pem: string): KeyObject {
+  // createPublicKey() takes a private key too, and would hide that one has been carried about.
+  if (/PRIVATE KEY/.test(pem)) {
+    throw unfit(
+      'That is a private key, which must never leave the requester: make a new one there, and bring its public half.',
+    );
+  }
+  let key: KeyObject;
+  try {
+    key = createPublicKey(pem);
+  } catch (error) {
+    throw new CountersignError('requester-unknown', 'That file holds no public key in PEM.', {
+      cause: error,
+    });
+  }
+  if (key.asymmetricKeyType !== 'ed25519') {
+    throw unfit(`A request key is an Ed25519 key; this one is ${key.asymmetricKeyType}.`);
+  }
+  return key;
+}
+
+/** SHA-256 of the SPKI in hex: `openssl pkey -pubin -in PUB.pem -outform DER | sha256sum` shows the same. */
+function fingerprintOf(key: KeyObject): string {
+  return createHash('sha256')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
+}
+
+function requestersFolder(folder: string): string {
+  return join(folder, 'requesters');
+}
+
+function fileOf(folder: string, name: string): string {
+  return join(requestersFolder(folder), `${name}.json`);
+}
+
+function iso(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}
+
+function unfit(detail: string): CountersignError {
+  return new CountersignError('requester-unknown', detail);
+}

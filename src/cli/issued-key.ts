@@ -20,6 +20,7 @@ export interface LimitOptions {
   readonly expires?: number;
   readonly roleSubset?: string[];
   readonly allow?: string[];
+  readonly certificateUri?: string;
 }
 
 export function withOut(command: Command): Command {
@@ -32,6 +33,7 @@ export function withLimits(command: Command): Command {
     .option('--label <text>', 'which of the services holds the key')
     .option('--role-subset <role>', 'grant no more than this; may stand several times', collect)
     .option('--allow <address>', 'only from this address or CIDR; may stand several times', collect)
+    .option('--certificate-uri <uri>', 'only with a client certificate of this name: spiffe://host/path')
     .option('--not-before <time>', `when it begins: ${TIME_FORMS}`, parseTime)
     .option('--expires <time>', `when it ends (in 90 days; in 400 at most): ${TIME_FORMS}`, parseTime);
 }
@@ -40,13 +42,15 @@ export function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
-export function draftOf({ label, notBefore, expires, roleSubset, allow }: LimitOptions): KeyDraft {
-  return { label, notBefore, notAfter: expires, roleSubset, allow };
+export function draftOf(options: LimitOptions): KeyDraft {
+  const { label, notBefore, expires, roleSubset, allow, certificateUri } = options;
+  return { label, notBefore, notAfter: expires, roleSubset, allow, certificateUri };
 }
 
 /** What the audit record says of a draft. Not the label: it is free text, and a row can't be taken back. */
-export function recordedDraft({ notBefore, notAfter, roleSubset, allow }: KeyDraft): KeyDraft {
-  return { notBefore, notAfter, roleSubset, allow };
+export function recordedDraft(draft: KeyDraft): KeyDraft {
+  const { notBefore, notAfter, roleSubset, allow, certificateUri } = draft;
+  return { notBefore, notAfter, roleSubset, allow, certificateUri };
 }
 
 /**

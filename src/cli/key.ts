@@ -65,7 +65,18 @@ async function list(consumer: string | undefined, options: CommonOptions): Promi
   if (options.json) printJson(keys);
   else {
     printTable(
-      ['KEYID', 'CONSUMER', 'STATUS', 'NOT BEFORE', 'NOT AFTER', 'LAST USED', 'LABEL', 'ROLES', 'ALLOW'],
+      [
+        'KEYID',
+        'CONSUMER',
+        'STATUS',
+        'NOT BEFORE',
+        'NOT AFTER',
+        'LAST USED',
+        'LABEL',
+        'ROLES',
+        'ALLOW',
+        'CERTIFICATE',
+      ],
       keys.map((each) => [
         each.keyid,
         each.consumer,
@@ -76,6 +87,7 @@ async function list(consumer: string | undefined, options: CommonOptions): Promi
         each.label ?? '-',
         each.roleSubset?.join(', ') ?? 'all',
         each.allow?.join(', ') ?? 'any',
+        each.certificateUri ?? '-',
       ]),
     );
   }
@@ -193,6 +205,7 @@ function describeKey(each: ConsumerKey, usage: KeyUsage | undefined) {
     calls: usage?.calls ?? 0,
     roleSubset: each.roleSubset ?? null,
     allow: each.allow ?? null,
+    certificateUri: each.certificateUri ?? null,
     successor: each.successor ?? null,
   };
 }

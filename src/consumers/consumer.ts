@@ -33,6 +33,8 @@ export interface ConsumerKey {
   readonly roleSubset?: readonly string[];
   /** Addresses and CIDRs that it may be used from; any where undefined. */
   readonly allow?: readonly string[];
+  /** The URI name of the client certificate that calls with it must come with; none is asked for where undefined. */
+  readonly certificateUri?: string;
   /** When an operator last issued a key of this line. A consumer may rotate by itself for a year from then. */
   readonly vouchedAt: number;
   /** The key that took its place. */

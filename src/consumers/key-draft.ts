@@ -4,6 +4,7 @@
  * @module
  */
 import { addressFault } from './address-list.ts';
+import { certificateUriFault } from './certificate-uri.ts';
 import { type ConsumerKey, type Fault, KEY_LIFE, roleFaults } from './consumer.ts';
 
 /** Times are whole seconds since the epoch. What is left out has its default, or no limit. */
@@ -15,6 +16,7 @@ export interface KeyDraft {
   readonly notAfter?: number | undefined;
   readonly roleSubset?: readonly string[] | undefined;
   readonly allow?: readonly string[] | undefined;
+  readonly certificateUri?: string | undefined;
 }
 
 const DAY = 24 * 3600;
@@ -30,7 +32,7 @@ const MOST_ENTRIES = 64;
 const LABEL = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,100}$/u;
 
 export function checkKeyDraft(draft: KeyDraft, now: number): Fault[] {
-  const { label, roleSubset, allow } = draft;
+  const { label, roleSubset, allow, certificateUri } = draft;
   const faults = timeFaults(draft, now);
   if (label !== undefined && (!LABEL.test(label) || label.trim() !== label)) {
     faults.push({ path: 'label', detail: 'the label must be one line of 1 to 100 characters' });
@@ -49,6 +51,8 @@ export function checkKeyDraft(draft: KeyDraft, now: number): Fault[] {
     const detail = addressFault(entry);
     if (detail) faults.push({ path: `allow[${i}]`, detail });
   });
+  const uriFault = certificateUri === undefined ? undefined : certificateUriFault(certificateUri);
+  if (uriFault) faults.push({ path: 'certificateUri', detail: uriFault });
   return faults;
 }
 

@@ -67,7 +67,7 @@ export async function addKey(
 export function issueKey(vault: KeyVault, consumer: string, draft: KeyDraft, now: number): NewKey {
   const secret = generateSecret();
   const keyid = generateKeyid(consumer);
-  const { label, roleSubset, allow } = draft;
+  const { label, roleSubset, allow, certificateUri } = draft;
   const key = {
     keyid,
     consumer,
@@ -77,12 +77,13 @@ export function issueKey(vault: KeyVault, consumer: string, draft: KeyDraft, now
     ...(label !== undefined && { label }),
     ...(roleSubset && { roleSubset: [...new Set(roleSubset)] }),
     ...(allow && { allow: [...new Set(allow)] }),
+    ...(certificateUri !== undefined && { certificateUri }),
   };
   return { key, secret };
 }
 
 export interface Succession {
-  /** Of the successor, which inherits label, role subset, addresses and length of life. */
+  /** Of the successor, which inherits label, role subset, addresses, certificate name and length of life. */
   readonly draft: KeyDraft;
   /** The old key's new end. */
   readonly previousNotAfter: number;
@@ -96,9 +97,10 @@ export interface Succession {
 export function successorOf(key: ConsumerKey, now: number, overlap?: number): Succession {
   refuseUnfit(key, now);
   if (overlap !== undefined) refuseFaults('an overlap', checkOverlap(key, now, overlap));
-  const { label, roleSubset, allow, notBefore, notAfter } = key;
+  const { label, roleSubset, allow, certificateUri, notBefore, notAfter } = key;
+  const life = Math.min(notAfter - notBefore, MOST_KEY_LIFE);
   return {
-    draft: { label, roleSubset, allow, notAfter: now + Math.min(notAfter - notBefore, MOST_KEY_LIFE) },
+    draft: { label, roleSubset, allow, certificateUri, notAfter: now + life },
     previousNotAfter: Math.min(now + (overlap ?? OVERLAP), notAfter),
   };
 }

@@ -27,6 +27,7 @@ interface Listed {
   readonly calls: number;
   readonly roleSubset: string[] | null;
   readonly allow: string[] | null;
+  readonly certificateUri: string | null;
   readonly successor: string | null;
 }
 
@@ -122,6 +123,20 @@ describe('beside a running gateway', () => {
     const successor = keys.find(({ keyid }) => keyid === next.keyid);
     expect(successor).toMatchObject({ ...inherited, status: 'active', successor: null });
     expectAhead(successor?.notAfter, 90 * DAY);
+  });
+
+  it('a key may be bound to a client certificate, and so is its successor', async () => {
+    const certificateUri = 'spiffe://example.com/bound';
+    await admin.json(['consumer', 'add', 'bound', '--certificate-uri', certificateUri]);
+    await admin.json(['key', 'add', 'bound', '--certificate-uri', `${certificateUri}/2`]);
+    const [first] = await listed(admin, 'bound');
+    await admin.json(['key', 'rotate', first?.keyid ?? '']);
+    const names = (await listed(admin, 'bound')).map((each) => each.certificateUri);
+    expect(names.sort()).toEqual([certificateUri, first?.certificateUri, `${certificateUri}/2`].sort());
+    const faulty = ['--certificate-uri', 'spiffe://example.com'];
+    expect(failure(await admin.run(['consumer', 'add', 'loose', ...faulty, '--json']))).toMatchObject({
+      code: 'consumer-invalid',
+    });
   });
 
   it('a key that is rotated without an overlap is refused at once', async () => {

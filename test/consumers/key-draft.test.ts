@@ -21,6 +21,7 @@ describe('a draft', () => {
     ['a beginning that the way here made a little late', { notBefore: NOW - 60 }],
     ['no roles at all', { roleSubset: [] }],
     ['addresses', { allow: ['10.0.0.0/8', '::1'] }],
+    ['a certificate', { certificateUri: 'spiffe://example.com/shop' }],
   ])('may ask for %s', (_what, draft) => expect(pathsOf(draft)).toEqual([]));
 
   it.each<[string, KeyDraft, string]>([
@@ -46,6 +47,7 @@ describe('a draft', () => {
     ['no address at all', { allow: [] }, 'allow'],
     ['a CIDR that is none', { allow: ['::1', '10.0.0.0/33'] }, 'allow[1]'],
     ['65 addresses', { allow: Array(65).fill('::1') }, 'allow'],
+    ['a certificate name that is none', { certificateUri: 'https://example.com/shop' }, 'certificateUri'],
   ])('may not ask for %s', (_what, draft, path) => expect(pathsOf(draft)).toEqual([path]));
 
   it('is refused with every fault at once', () => {

@@ -96,6 +96,7 @@ describe('a new key', () => {
       notAfter: NOW + 50,
       roleSubset: ['orders:read', 'orders:read', 'users'],
       allow: ['10.0.0.0/8', '10.0.0.0/8'],
+      certificateUri: 'spiffe://example.com/shop',
     };
     const shop = { name: 'shop', roles: ['orders'] };
     const issued = await addKey(kept, vault, shop, NOW, draft);
@@ -127,7 +128,12 @@ describe('a new key', () => {
 describe('rotating a key', () => {
   const DAY = 86_400;
   const shop = { name: 'shop', roles: ['orders', 'users'] };
-  const limits = { label: 'warehouse', roleSubset: ['orders'], allow: ['10.0.0.0/8'] };
+  const limits = {
+    label: 'warehouse',
+    roleSubset: ['orders'],
+    allow: ['10.0.0.0/8'],
+    certificateUri: 'spiffe://example.com/shop',
+  };
 
   function old(given: Partial<ConsumerKey> = {}): ConsumerKey {
     const { key } = issueKey(vault, 'shop', { ...limits, notAfter: NOW + 30 * DAY }, NOW);

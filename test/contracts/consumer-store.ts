@@ -53,6 +53,7 @@ function records(makePlace: MakePlace): void {
         label: 'warehouse, 北',
         roleSubset: ['orders:read'],
         allow: ['10.0.0.0/8', '::1'],
+        certificateUri: 'spiffe://example.com/shop',
         vouchedAt: NOW - 7,
       };
       await run(store, async ({ consumers }) => {

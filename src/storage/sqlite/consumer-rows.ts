@@ -24,6 +24,7 @@ export interface KeyRow {
   readonly label: string | null;
   readonly role_subset: string | null;
   readonly allow: string | null;
+  readonly certificate_uri: string | null;
   readonly vouched_at: number;
   readonly successor: string | null;
 }
@@ -53,6 +54,7 @@ export function readConsumer(row: ConsumerRow): Consumer {
 
 export function readKey(row: KeyRow): ConsumerKey {
   const { keyid, consumer, label, allow, successor, revoked_at: revokedAt, role_subset: roleSubset } = row;
+  const certificateUri = row.certificate_uri;
   return {
     keyid,
     consumer,
@@ -65,6 +67,7 @@ export function readKey(row: KeyRow): ConsumerKey {
     ...(label !== null && { label }),
     ...(roleSubset !== null && { roleSubset: JSON.parse(roleSubset) as string[] }),
     ...(allow !== null && { allow: JSON.parse(allow) as string[] }),
+    ...(certificateUri !== null && { certificateUri }),
     ...(successor !== null && { successor }),
   };
 }

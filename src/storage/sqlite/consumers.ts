@@ -127,7 +127,7 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
     this.deleteConsumer = database.prepare('DELETE FROM consumers WHERE name = ?');
     this.insertKey = database.prepare(
       `INSERT INTO keys (keyid, consumer, sealed_secret, created_at, not_before, not_after, label, role_subset,
-         allow, vouched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         allow, certificate_uri, vouched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.updateEnd = database
       .prepare(
@@ -190,6 +190,7 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
       label ?? null,
       roleSubset ? JSON.stringify(roleSubset) : null,
       allow ? JSON.stringify(allow) : null,
+      key.certificateUri ?? null,
       key.vouchedAt ?? createdAt,
     );
     this.insertChange.run(consumer);

@@ -39,9 +39,22 @@ describe('a key is issued', () => {
       name: keyid,
       keyid,
       status: 'active',
+      certificateUri: null,
       lastUsed: null,
     });
     expect((await operator.with(reply.json).get('/v1/whoami')).json.roles).toEqual(['orders:read']);
+  });
+
+  it('for calls that come with a client certificate alone', async () => {
+    const certificateUri = 'spiffe://example.com/shop';
+    const { json } = await operator.post('/v1/consumers/shop/keys', { certificateUri });
+    const path = `/v1/consumers/shop/keys/${json.keyid}`;
+    expect((await operator.get(path)).json).toMatchObject({ certificateUri });
+    const successor = await operator.post(`${path}/rotate`);
+    expect(keyOf(successor.json.keyid)).toMatchObject({ certificateUri });
+    const rows = [...api.gateway.store.audit.rows()];
+    const row = rows.find(({ action, subject }) => action === 'key.add' && subject === json.keyid);
+    expect(JSON.parse(row?.detail ?? '')).toMatchObject({ certificateUri });
   });
 
   it('for 90 days, from anywhere, with all roles, where nothing is asked for', async () => {
@@ -62,6 +75,7 @@ describe('a key is issued', () => {
     ['a time without a zone', { notAfter: '2099-01-01T00:00:00' }, ['notAfter']],
     ['a time in seconds', { notAfter: 4_000_000_000 }, ['notAfter']],
     ['a day that is none', { notAfter: '2027-02-30T00:00:00Z' }, ['notAfter']],
+    ['a certificate name that is none', { certificateUri: 'shop' }, ['certificateUri']],
     ['a CIDR that does not parse', { allow: ['10.0.0.0/8', '10.0.0.0/33', 'x'] }, ['allow[1]', 'allow[2]']],
     ['nowhere to call from', { allow: [] }, ['allow']],
     ['a role off the grammar', { roleSubset: ['Orders'] }, ['roleSubset[0]']],

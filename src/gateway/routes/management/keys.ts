@@ -92,8 +92,9 @@ export function addKey(parts: ManagementParts): Route {
       }),
       audit({ fresh: { key } }) {
         // Not the label: it is free text, which may name somebody, and a row can't be taken back.
-        const { keyid, consumer, notBefore, notAfter, roleSubset, allow } = key;
-        return { subject: keyid, detail: { consumer, notBefore, notAfter, roleSubset, allow } };
+        const { keyid, consumer, notBefore, notAfter, roleSubset, allow, certificateUri } = key;
+        const detail = { consumer, notBefore, notAfter, roleSubset, allow, certificateUri };
+        return { subject: keyid, detail };
       },
     },
     {
@@ -158,7 +159,7 @@ export function knownKey(
 }
 
 export function keyItemOf(consumers: ConsumerReader, key: ConsumerKey, now: number) {
-  const { keyid, label, notBefore, notAfter, roleSubset, allow } = key;
+  const { keyid, label, notBefore, notAfter, roleSubset, allow, certificateUri } = key;
   return {
     name: keyid,
     keyid,
@@ -168,6 +169,7 @@ export function keyItemOf(consumers: ConsumerReader, key: ConsumerKey, now: numb
     notAfter: isoTime(notAfter),
     roleSubset: roleSubset ?? null,
     allow: allow ?? null,
+    certificateUri: certificateUri ?? null,
     lastUsed: isoTimeOrNull(consumers.usageOf(keyid)?.lastUsed),
   };
 }

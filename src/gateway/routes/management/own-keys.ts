@@ -91,7 +91,7 @@ export function rotateOwnKey(parts: ManagementParts): Route {
       description: {
         summary: 'Rotate the key that signs, once',
         details:
-          'The successor has its label, role subset, addresses and length of life. 365 days after an operator issued the line, an operator must renew it.',
+          'The successor has its label, role subset, addresses, certificate name and length of life. 365 days after an operator issued the line, an operator must renew it.',
         answers: ROTATED,
       },
     },

@@ -40,6 +40,13 @@ export const newKey = z.strictObject({
       description: 'Addresses and networks (CIDR) that it may be used from.',
       examples: [['10.0.0.0/8']],
     }),
+  certificateUri: z
+    .string()
+    .optional()
+    .meta({
+      description: 'The URI name of the client certificate that its calls must come with.',
+      examples: ['spiffe://example.com/shop'],
+    }),
 });
 
 export const rotation = z.strictObject({
@@ -105,6 +112,7 @@ export const keyItem = z.strictObject({
   notAfter: moment,
   roleSubset: z.array(z.string()).nullable(),
   allow: z.array(z.string()).nullable(),
+  certificateUri: z.string().nullable(),
   lastUsed: maybe,
 });
 export const ownKeyItem = keyItem.extend({

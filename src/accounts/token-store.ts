@@ -31,6 +31,8 @@ export interface RefreshTokenReader {
   find(hash: Buffer): Eventual<RefreshToken | undefined>;
   /** In the order of their ends. */
   of(account: string): Eventual<RefreshToken[]>;
+  /** Whether any of the family is kept: false from the moment at which it was ended. */
+  hasFamily(family: string): Eventual<boolean>;
 }
 
 export interface RefreshTokenChanges {

@@ -15,7 +15,16 @@ const NO_SALT = Buffer.alloc(0);
 const HEADER_BYTES = 4 + NONCE_BYTES;
 
 /** What a blob is for: a blob sealed for one purpose opens for no other. */
-export type Purpose = 'data-key' | 'audit-key' | 'key' | 'result' | 'outbox';
+export type Purpose =
+  | 'data-key'
+  | 'audit-key'
+  | 'key'
+  | 'result'
+  | 'outbox'
+  | 'person'
+  | 'totp'
+  | 'refresh'
+  | 'signing-key';
 
 /** A random key under the master key; a new master key wraps it anew and changes nothing below it. */
 export interface WrappedKey {

@@ -26,12 +26,14 @@ import type { Database, Statement } from './database.ts';
 export class SqliteRefreshTokenReader implements RefreshTokenReader {
   private readonly select: Statement;
   private readonly selectOf: Statement;
+  private readonly selectFamily: Statement;
 
   constructor(database: Database) {
     this.select = database.prepare('SELECT * FROM refresh_tokens WHERE hash = ?');
     this.selectOf = database.prepare(
       'SELECT * FROM refresh_tokens WHERE account = ? ORDER BY expires_at, hash',
     );
+    this.selectFamily = database.prepare('SELECT 1 FROM refresh_tokens WHERE family = ? LIMIT 1');
   }
 
   find(hash: Buffer): RefreshToken | undefined {
@@ -41,6 +43,10 @@ export class SqliteRefreshTokenReader implements RefreshTokenReader {
 
   of(account: string): RefreshToken[] {
     return (this.selectOf.all(account) as RefreshTokenRow[]).map(readRefreshToken);
+  }
+
+  hasFamily(family: string): boolean {
+    return this.selectFamily.get(family) !== undefined;
   }
 }
 

@@ -93,6 +93,7 @@ export function transactionOf(
       refreshTokens: {
         find: during((hash) => accounts.refreshTokens.find(hash)),
         of: during((id) => accounts.refreshTokens.of(id)),
+        hasFamily: during((family) => accounts.refreshTokens.hasFamily(family)),
         add: during((token) => accounts.refreshTokens.add(token)),
         use: during((hash, at, answer) => accounts.refreshTokens.use(hash, at, answer)),
         endFamily: during((family) => accounts.refreshTokens.endFamily(family)),

@@ -1,0 +1,17 @@
+/**
+ * Whether an account still stands behind what was issued in its name. Read from the store at each call, so that
+ * "log out everywhere", another password or role, and a disabled account are in force at once in every process.
+ * @module
+ */
+import type { Account, AccountReader } from './account.ts';
+
+/** The account; undefined where it is gone or disabled, or has ended what was issued in that generation. */
+export async function standingAccount(
+  accounts: Pick<AccountReader, 'find'>,
+  id: string,
+  generation: number,
+): Promise<Account | undefined> {
+  const account = await accounts.find(id);
+  const stands = account?.disabledAt === undefined && account?.generation === generation;
+  return stands ? account : undefined;
+}

@@ -35,6 +35,8 @@ export interface OperationCall {
   readonly identity: Exclude<CallIdentity, { readonly by: 'once' }>;
   readonly fingerprint: string;
   readonly method: string;
+  /** The caller's pseudonymous id. */
+  readonly actor: string;
   /** Milliseconds after which it is given up. */
   readonly timeoutMs: number;
   /** Asked inside the transaction, as that of an endpoint: throws where the caller may not do this, or not any more. */
@@ -103,13 +105,14 @@ export class Operations {
         }
         const runsUntil = now + Math.ceil(call.timeoutMs / 1000) + MARGIN;
         const keptUntil = Math.max(runsUntil, this.endOfLife(call, now), known?.keptUntil ?? 0);
-        const { fingerprint } = call;
+        const { fingerprint, actor } = call;
         await tx.records.put(id, {
           fingerprint,
           status: 'running',
           owner: name,
           begunAt: now,
           runsUntil,
+          actor,
           keptUntil,
         });
         return { begun: { id, owner: name, keptUntil } };

@@ -13,11 +13,15 @@ export interface OutboxMessage {
   readonly payload: Json;
   /** By default the endpoint's call and the message's place in it make it, elsewhere it is drawn at random. */
   readonly key?: string;
+  /** The pseudonymous id of whom it concerns: it goes with them. */
+  readonly subject?: string;
 }
 
 /** Inside a unit of work. */
 export interface Outbox {
   add(message: OutboxMessage): void | Promise<void>;
+  /** Removes the messages that concern somebody, one that is being delivered too. */
+  forget(subject: string): void | Promise<void>;
 }
 
 /** A message that a process has leased: until the lease runs out, no other delivers it. */

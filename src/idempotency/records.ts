@@ -21,6 +21,9 @@ export interface DoneRecord {
   readonly endedAt?: number;
   /** Epoch seconds after which it can't be running any more; undefined where it never was. */
   readonly runsUntil?: number;
+  /** Pseudonymous ids: whose call it was, and whom it changed. It goes with either. */
+  readonly actor?: string;
+  readonly subject?: string;
   /** Epoch seconds until which it is kept. */
   readonly keptUntil: number;
 }
@@ -35,4 +38,6 @@ export interface DoneRecords extends DoneRecordReader {
   /** Inserts or replaces. */
   put(id: string, record: DoneRecord): void | Promise<void>;
   remove(id: string): void | Promise<void>;
+  /** Removes every record of somebody's calls, and of calls that changed them. */
+  forget(person: string): void | Promise<void>;
 }

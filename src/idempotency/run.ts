@@ -96,10 +96,11 @@ export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role ext
     const changes = endpoint.updateState(state, parameters, circumstances);
     await endpoint.apply(tx, changes, context);
     const result = endpoint.getResponse(changes, parameters);
-    await store(tx, id, endpoint, call, result, options);
+    const told = endpoint.audit(changes, parameters);
+    await store(tx, id, endpoint, { ...call, subject: told.subject }, result, options);
     const { actor, keyid, requestId } = call;
     const event = { actor, action: endpoint.name, ...(keyid !== undefined && { keyid }), requestId };
-    await tx.audit.append({ ...event, ...endpoint.audit(changes, parameters) });
+    await tx.audit.append({ ...event, ...told });
     return { result, replayed: false, keptUntil: ownKeptUntil };
   });
 }
@@ -107,7 +108,10 @@ export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role ext
 /** Messages that an endpoint sends get keys from its call, so that they are known again wherever they were delivered. */
 function withDerivedKeys<Tx extends EndpointTransaction>(tx: Tx, id: string): Tx {
   let sent = 0;
-  const outbox: Outbox = { add: (message) => tx.outbox.add({ key: messageKey(id, sent++), ...message }) };
+  const outbox: Outbox = {
+    add: (message) => tx.outbox.add({ key: messageKey(id, sent++), ...message }),
+    forget: (subject) => tx.outbox.forget(subject),
+  };
   return { ...tx, outbox };
 }
 
@@ -118,7 +122,7 @@ async function store(
   tx: EndpointTransaction,
   id: string,
   { issuesSecret }: { readonly issuesSecret?: true },
-  { identity, fingerprint, now }: Told,
+  { identity, fingerprint, now, actor, subject }: Told & Pick<DoneRecord, 'actor' | 'subject'>,
   result: EndpointResult,
   { sealing, keyLife, skew }: RunOptions,
 ): Promise<void> {
@@ -131,6 +135,8 @@ async function store(
     sealedResult,
     begunAt: now,
     endedAt: now,
+    ...(actor !== undefined && { actor }),
+    ...(subject !== undefined && { subject }),
     keptUntil,
   });
 }

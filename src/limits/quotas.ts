@@ -47,6 +47,8 @@ export interface QuotaVerdict {
 export interface QuotaCharges {
   /** Charges every quota by one call, or, where one of them has no room, none. */
   charge(quotas: readonly Quota[]): QuotaVerdict | Promise<QuotaVerdict>;
+  /** Forgets the counters of a subject: what stands behind the first space of their names, or the beginning of it. */
+  forget(subject: string): void | Promise<void>;
 }
 
 /**

@@ -35,9 +35,10 @@ export class FakeStore implements UnitOfWork<FakeTransaction> {
         find: (id) => records.get(id),
         put: (id, record) => void records.set(id, record),
         remove: (id) => void records.delete(id),
+        forget: () => {},
       },
       audit: { append: (event) => void audited.push(event) },
-      outbox: { add: (message) => void sent.push(message) },
+      outbox: { add: (message) => void sent.push(message), forget: () => {} },
       counters,
     });
     Object.assign(this, { records, counters, audited, sent });

@@ -83,6 +83,7 @@ async function answerOnce(
     identity,
     fingerprint: fingerprint(ctx, passesToUpstream),
     method,
+    actor: state.actor,
     timeoutMs: route.timeoutMs,
     authorize() {
       const key = activeKey(keys, keyid, epochSeconds(clock), state.address);

@@ -173,16 +173,15 @@ export const migrations: readonly string[] = [
     kept_until INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
 
-  -- People. id is random, and all that log and audit know of one; email_key is what addresses are compared by.
+  -- People. id is random, and all that log and audit know of one. What is personal is sealed: a stolen file tells
+  -- nothing of anybody, and no password can be guessed with it. email_key is a keyed hash, for finding an address.
   CREATE TABLE accounts (
     id TEXT PRIMARY KEY,
     consumer TEXT UNIQUE,
-    first_name TEXT NOT NULL,
-    last_name TEXT NOT NULL,
-    email TEXT NOT NULL,
     email_key TEXT NOT NULL UNIQUE,
+    -- Names, address and password hash (storage/sqlite/account-rows.ts).
+    sealed_person BLOB NOT NULL,
     email_confirmed_at INTEGER,
-    password_hash TEXT NOT NULL,
     roles TEXT NOT NULL,
     -- Raised to end every token and session of the account.
     generation INTEGER NOT NULL DEFAULT 0,
@@ -238,6 +237,14 @@ export const migrations: readonly string[] = [
     kept_until INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX used_tickets_by_end ON used_tickets (kept_until);
+
+  -- Pseudonymous ids: whose call a record is of, and whom or what it changed. It is erased with either.
+  ALTER TABLE records ADD COLUMN actor TEXT;
+  ALTER TABLE records ADD COLUMN subject TEXT;
+  CREATE INDEX records_by_actor ON records (actor) WHERE actor IS NOT NULL;
+  CREATE INDEX records_by_subject ON records (subject) WHERE subject IS NOT NULL;
+  ALTER TABLE outbox ADD COLUMN subject TEXT;
+  CREATE INDEX outbox_by_subject ON outbox (subject) WHERE subject IS NOT NULL;
 
   -- Keys that sign access tokens (Ed25519), one after the other. public_key is a JWK.
   CREATE TABLE signing_keys (

@@ -12,19 +12,27 @@ import type { Database, Statement } from './database.ts';
 export class SqliteOutbox implements Outbox {
   private readonly vault: KeyVault;
   private readonly insert: Statement;
+  private readonly deleteSubject: Statement;
   private readonly onAdd: () => void;
 
   /** @param onAdd called before the commit. */
   constructor(database: Database, vault: KeyVault, onAdd: () => void) {
     this.vault = vault;
     this.onAdd = onAdd;
-    this.insert = database.prepare('INSERT INTO outbox (topic, key, sealed_payload) VALUES (?, ?, ?)');
+    this.insert = database.prepare(
+      'INSERT INTO outbox (topic, key, sealed_payload, subject) VALUES (?, ?, ?, ?)',
+    );
+    this.deleteSubject = database.prepare('DELETE FROM outbox WHERE subject = ?');
   }
 
-  add({ topic, payload, key = randomBytes(32).toString('base64url') }: OutboxMessage): void {
+  add({ topic, payload, key = randomBytes(32).toString('base64url'), subject }: OutboxMessage): void {
     const sealed = this.vault.seal('outbox', key, Buffer.from(documentText(payload)));
-    this.insert.run(topic, key, sealed);
+    this.insert.run(topic, key, sealed, subject ?? null);
     this.onAdd();
+  }
+
+  forget(subject: string): void {
+    this.deleteSubject.run(subject);
   }
 }
 

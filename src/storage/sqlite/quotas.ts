@@ -26,6 +26,7 @@ export class SqliteQuotas implements QuotaCharges {
   private readonly clock: Clock;
   private readonly select: Statement;
   private readonly upsert: Statement;
+  private readonly deleteSubject: Statement;
   private readonly deleteOld: Statement;
   /** What this turn charged, not yet written. */
   private readonly turn = new Map<string, { readonly use: QuotaUse; readonly ends: number }>();
@@ -37,6 +38,7 @@ export class SqliteQuotas implements QuotaCharges {
       `INSERT INTO quota_uses (counter, since, used, ends) VALUES (?, ?, ?, ?)
        ON CONFLICT (counter) DO UPDATE SET since = excluded.since, used = excluded.used, ends = excluded.ends`,
     );
+    this.deleteSubject = database.prepare('DELETE FROM quota_uses WHERE instr(counter, ?) > 0');
     this.deleteOld = database.prepare(
       'DELETE FROM quota_uses WHERE counter IN (SELECT counter FROM quota_uses WHERE ends <= ? LIMIT ?)',
     );
@@ -58,6 +60,12 @@ export class SqliteQuotas implements QuotaCharges {
       return standingOf(quota, use, now);
     });
     return { wait: isAllowed ? 0 : waitOf(standings), standings };
+  }
+
+  forget(subject: string): void {
+    const part = ` ${subject}`;
+    this.deleteSubject.run(part);
+    for (const counter of this.turn.keys()) if (counter.includes(part)) this.turn.delete(counter);
   }
 
   /** Writes what the turn charged, inside the transaction. */

@@ -16,6 +16,8 @@ interface RecordRow {
   readonly begun_at: number;
   readonly ended_at: number | null;
   readonly runs_until: number | null;
+  readonly actor: string | null;
+  readonly subject: string | null;
   readonly kept_until: number;
 }
 
@@ -27,6 +29,8 @@ const COLUMNS = [
   'begun_at',
   'ended_at',
   'runs_until',
+  'actor',
+  'subject',
   'kept_until',
 ] as const;
 
@@ -50,6 +54,8 @@ export class SqliteRecordReader implements DoneRecordReader {
       ...(row.sealed_result !== null && { sealedResult: row.sealed_result }),
       ...(row.ended_at !== null && { endedAt: row.ended_at }),
       ...(row.runs_until !== null && { runsUntil: row.runs_until }),
+      ...(row.actor !== null && { actor: row.actor }),
+      ...(row.subject !== null && { subject: row.subject }),
     };
   }
 }
@@ -57,6 +63,7 @@ export class SqliteRecordReader implements DoneRecordReader {
 export class SqliteRecords extends SqliteRecordReader implements DoneRecords {
   private readonly upsert: Statement;
   private readonly delete: Statement;
+  private readonly deletePerson: Statement;
   private readonly deleteOld: Statement;
 
   constructor(database: Database) {
@@ -66,13 +73,25 @@ export class SqliteRecords extends SqliteRecordReader implements DoneRecords {
        ON CONFLICT (id) DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')}`,
     );
     this.delete = database.prepare('DELETE FROM records WHERE id = ?');
+    this.deletePerson = database.prepare('DELETE FROM records WHERE actor = @person OR subject = @person');
     this.deleteOld = database.prepare(
       'DELETE FROM records WHERE id IN (SELECT id FROM records WHERE kept_until <= ? LIMIT ?)',
     );
   }
 
   put(id: string, record: DoneRecord): void {
-    const { fingerprint, status, owner, sealedResult, begunAt, endedAt, runsUntil, keptUntil } = record;
+    const {
+      fingerprint,
+      status,
+      owner,
+      sealedResult,
+      begunAt,
+      endedAt,
+      runsUntil,
+      actor,
+      subject,
+      keptUntil,
+    } = record;
     this.upsert.run(
       id,
       fingerprint,
@@ -82,12 +101,18 @@ export class SqliteRecords extends SqliteRecordReader implements DoneRecords {
       begunAt,
       endedAt ?? null,
       runsUntil ?? null,
+      actor ?? null,
+      subject ?? null,
       keptUntil,
     );
   }
 
   remove(id: string): void {
     this.delete.run(id);
+  }
+
+  forget(person: string): void {
+    this.deletePerson.run({ person });
   }
 
   /** @returns how many went. */

@@ -115,15 +115,22 @@ export function transactionOf(
       find: during((id) => records.find(id)),
       put: during((id, record) => records.put(id, record)),
       remove: during((id) => records.remove(id)),
+      forget: during((person) => records.forget(person)),
     },
     audit: { append: during((event) => audit.append(event)) },
-    quotas: { charge: during((charged) => quotas.charge(charged)) },
+    quotas: {
+      charge: during((charged) => quotas.charge(charged)),
+      forget: during((subject) => quotas.forget(subject)),
+    },
     state: {
       get: during((collection, id) => state.get(collection, id)),
       put: during((collection, id, value) => state.put(collection, id, value)),
       delete: during((collection, id) => state.delete(collection, id)),
     },
-    outbox: { add: during((message) => outbox.add(message)) },
+    outbox: {
+      add: during((message) => outbox.add(message)),
+      forget: during((subject) => outbox.forget(subject)),
+    },
   };
 }
 

@@ -20,10 +20,12 @@ import {
 import { type QuotaSetting, quotaFaults, quotaSettings, quotas } from './quotas.ts';
 import { repeatedPaths, roleSettings, roles, routeSettings, routes, type UpstreamRoute } from './routes.ts';
 import { flag, group, list, quantity, text } from './setting-types.ts';
+import { checkTls, completeTls, type TlsSettings, tls, tlsSettings } from './tls.ts';
 
 export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
 export type { QuotaSetting } from './quotas.ts';
 export { isReservedPath, type UpstreamRoute } from './routes.ts';
+export type { ClientCertificates, TlsSettings } from './tls.ts';
 
 export interface Config {
   /** An address or a name, without the brackets of IPv6. */
@@ -40,6 +42,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** Serve others than this machine without TLS. */
   readonly insecure: boolean;
+  /** Where TLS is served; undefined for plain http. */
+  readonly tls: TlsSettings | undefined;
   /** Base64 of 32 bytes; undefined where the data folder keeps it. */
   readonly masterKey: string | undefined;
   /** Seconds, both. */
@@ -80,6 +84,8 @@ export interface LoadOptions {
   readonly cwd?: string;
   /** Variables that win over the environment, such as a command's options. */
   readonly variables?: Variables;
+  /** Serve TLS with an issuer of this machine's own, as `serve --tls` does. */
+  readonly developmentTls?: boolean;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -123,6 +129,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
     'origins',
     'trustedProxies',
     'insecure',
+    'tls',
     'signatures',
     'limits',
     'idempotency',
@@ -132,6 +139,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
     'publicDemo',
     'logLevel',
   ],
+  tls: tlsSettings,
   signatures: Object.keys(signatures.shape),
   limits: Object.keys(limits.shape),
   'limits.failures': Object.keys(failures.shape),
@@ -147,7 +155,7 @@ const knownNames = (path: readonly PropertyKey[]) =>
 /** Reads and checks everything; throws `config-invalid` with one fault a line, and `errors` among its members. */
 export function loadConfig(
   environment: Variables = process.env,
-  { cwd = process.cwd(), variables = {} }: LoadOptions = {},
+  { cwd = process.cwd(), variables = {}, developmentTls = false }: LoadOptions = {},
 ): Config {
   const faults = new Faults();
   const env = new Environment({ ...environment, ...variables }, faults);
@@ -162,16 +170,24 @@ export function loadConfig(
     env.variable('COUNTERSIGN_PUBLIC_ORIGINS', readOrigins),
     file.setting('origins', originList),
   ];
+  const folder = resolve(cwd, first(data) ?? '.countersign');
+  const named = [...new Map((first(origins) ?? []).map((origin) => [originText(origin), origin])).values()];
   const roleList = file.setting('roles', roles);
   const listed = roleList?.map(({ name }) => name);
   const config: Config = {
     host: first(host) ?? '127.0.0.1',
     port: first(ports) ?? 8080,
     adminPort: first(adminPorts),
-    data: resolve(cwd, first(data) ?? '.countersign'),
-    origins: [...new Map((first(origins) ?? []).map((origin) => [originText(origin), origin])).values()],
+    data: folder,
+    origins: named,
     trustedProxies: file.setting('trustedProxies', networkList) ?? [],
     insecure: file.setting('insecure', flag()) ?? false,
+    tls: completeTls(file.setting('tls', tls), {
+      cwd,
+      data: folder,
+      origins: named,
+      development: developmentTls,
+    }),
     masterKey: env.masterKey(cwd),
     signatures: file.setting('signatures', signatures) ?? signatures.parse({}),
     limits: file.setting('limits', limits) ?? limits.parse({}),
@@ -185,6 +201,7 @@ export function loadConfig(
     file: name === undefined ? undefined : resolve(cwd, name),
   };
   checkTogether(config, env, file, faults);
+  checkTls(config, Object.keys(file.content.tls ?? {}), faults, (path) => file.position(path));
   faults.raise();
   return frozen(config);
 }
@@ -223,12 +240,12 @@ function checkTogether(config: Config, env: Environment, file: ConfigFile, fault
       'reaches beyond this machine, so the public origins must be named: set origins, or COUNTERSIGN_PUBLIC_ORIGINS',
     );
   }
-  const isShielded = config.insecure || config.trustedProxies.length > 0;
-  if (!isShielded && !faults.concern('insecure', 'trustedProxies')) {
+  const isShielded = config.tls !== undefined || config.insecure || config.trustedProxies.length > 0;
+  if (!isShielded && !faults.concern('insecure', 'trustedProxies', 'tls')) {
     fault(
       'host',
       'COUNTERSIGN_HOST',
-      'reaches beyond this machine without TLS: list the proxy that ends TLS under trustedProxies, or set insecure: true',
+      'reaches beyond this machine without TLS: set up tls:, list the proxy that ends TLS under trustedProxies, or set insecure: true',
     );
   }
 }

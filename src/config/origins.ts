@@ -88,20 +88,25 @@ export function isLoopbackHost(host: string): boolean {
   return loopback.check(bare, family === 4 ? 'ipv4' : 'ipv6');
 }
 
+interface OriginSettings {
+  readonly origins: readonly Origin[];
+  readonly host: string;
+  /** Given where TLS is served. */
+  readonly tls?: unknown;
+}
+
 /**
  * The origins that requests may name: the configured ones, or those of loopback where none are.
  * @param actualPort the port that is listened on, which differs from a configured 0.
  */
-export function publicOrigins(
-  { origins, host }: { readonly origins: readonly Origin[]; readonly host: string },
-  actualPort: number,
-): readonly Origin[] {
+export function publicOrigins({ origins, host, tls }: OriginSettings, actualPort: number): readonly Origin[] {
   if (origins.length > 0 || !isLoopbackHost(host)) return origins;
   const own = isIP(host) === 6 ? `[${host}]` : host;
-  const port = actualPort === 80 ? '' : `:${actualPort}`;
+  const scheme = tls ? 'https' : 'http';
+  const port = actualPort === (tls ? 443 : 80) ? '' : `:${actualPort}`;
   // The URL parser gives an IPv6 address its shortest form, which is what clients send.
   const hosts = new Set(['127.0.0.1', 'localhost', new URL(`http://${own}`).hostname]);
-  return [...hosts].map((name) => ({ scheme: 'http', authority: name + port }) as const);
+  return [...hosts].map((name) => ({ scheme, authority: name + port }));
 }
 
 function invalid(detail: string): CountersignError {

@@ -1,13 +1,15 @@
 /**
- * The HTTP server around the pipeline: its limits, what Node's parser refuses, and a stop that finishes what is
- * in flight.
+ * The HTTP server around the pipeline, plain or over TLS: its limits, what Node's parser refuses, and a stop that
+ * finishes what is in flight.
  * @module
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { CountersignError, type RefusalCode } from '../errors.ts';
 import { PROBLEM_TYPE, type Problem, toProblem } from './refusals.ts';
+import { serverContext, type TlsServing } from './tls/server-context.ts';
 
 export type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 /** Told of what was refused before there was a request that a stage could see. */
@@ -18,6 +20,8 @@ const MOST_HEADER_BYTES = 16 * 1024;
 const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 60_000;
 const KEEP_ALIVE_TIMEOUT = 65_000;
+/** Milliseconds for a TLS handshake. */
+const HANDSHAKE_TIMEOUT = 10_000;
 const CHECK_INTERVAL = 1000;
 /**
  * Milliseconds that a stop waits for what is in flight, for requests of which not even the header section is there,
@@ -42,28 +46,34 @@ export interface ListenerOptions {
 
 export class Listener {
   private readonly server: Server;
+  private readonly tlsServer: TlsServer | undefined;
+  /** Those over which requests come: over TLS, once the handshake is done. */
   private readonly sockets = new Set<Socket>();
+  /** Connections in their handshake, by the peer's address and port. */
+  private readonly handshakes = new Map<string, Socket>();
   private readonly unparsed: Unparsed;
   private stopped: Promise<void> | undefined;
 
-  constructor(handle: Handler, unparsed: Unparsed = () => {}) {
+  /** @param tls given where TLS is served. */
+  constructor(handle: Handler, unparsed: Unparsed = () => {}, tls?: TlsServing) {
     this.unparsed = unparsed;
-    this.server = createServer(
-      {
-        maxHeaderSize: MOST_HEADER_BYTES,
-        headersTimeout: HEADERS_TIMEOUT,
-        requestTimeout: REQUEST_TIMEOUT,
-        keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-        connectionsCheckingInterval: CHECK_INTERVAL,
-        insecureHTTPParser: false,
-        // Answered by our own stage, so that it is a problem document too.
-        requireHostHeader: false,
-      },
-      (req, res) => {
-        if (this.stopped) res.shouldKeepAlive = false;
-        handle(req, res);
-      },
-    );
+    const limits = {
+      maxHeaderSize: MOST_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT,
+      requestTimeout: REQUEST_TIMEOUT,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+      connectionsCheckingInterval: CHECK_INTERVAL,
+      insecureHTTPParser: false,
+      // Answered by our own stage, so that it is a problem document too.
+      requireHostHeader: false,
+    };
+    const onRequest: Handler = (req, res) => {
+      if (this.stopped) res.shouldKeepAlive = false;
+      handle(req, res);
+    };
+    this.tlsServer =
+      tls && createTlsServer({ ...limits, ...tlsLimits(tls), ...serverContext(tls) }, onRequest);
+    this.server = this.tlsServer ?? createServer(limits, onRequest);
     // Node drops the fields above its limit in silence; without one, the stage read-message counts them itself.
     this.server.maxHeadersCount = 0;
     // Whatever is expected, the pipeline answers it: the stage read-message knows 100-continue alone.
@@ -72,15 +82,35 @@ export class Listener {
     }
     this.server.on('clientError', (error, socket) => this.refuseUnparsed(error, socket as Socket));
     this.server.on('connect', (_req, socket) => this.refuseTunnel(socket as Socket));
-    this.server.on('connection', (socket) => {
+    if (this.tlsServer) this.server.on('connection', (socket) => this.followHandshake(socket));
+    this.onSocket((socket) => {
+      this.handshakes.delete(peerOf(socket));
       this.sockets.add(socket);
       socket.once('close', () => this.sockets.delete(socket));
     });
   }
 
+  /** New connections see this certificate; those that stand, keep on. */
+  useTls(tls: TlsServing): void {
+    this.tlsServer?.setSecureContext(serverContext(tls));
+  }
+
+  /** Tells of each connection over which requests will come: over TLS a `TLSSocket`, after its handshake. */
+  private onSocket(listen: (socket: Socket) => void): void {
+    this.server.on(this.tlsServer ? 'secureConnection' : 'connection', listen);
+  }
+
+  private followHandshake(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.handshakes.set(peer, socket);
+    socket.once('close', () => {
+      if (this.handshakes.get(peer) === socket) this.handshakes.delete(peer);
+    });
+  }
+
   /** @returns the port, which differs from the one asked for where that was 0. `listen-failed`. */
   async listen({ host, port, admin = false }: ListenerOptions): Promise<number> {
-    if (admin) this.server.on('connection', (socket) => adminSockets.add(socket));
+    if (admin) this.onSocket((socket) => adminSockets.add(socket));
     this.server.listen({ host: host.replace(/^\[|\]$/g, ''), port });
     try {
       await once(this.server, 'listening');
@@ -118,6 +148,7 @@ export class Listener {
   }
 
   private closeSilentConnections(): void {
+    for (const socket of this.handshakes.values()) socket.destroy();
     for (const socket of this.sockets) {
       if (!isAnswering(socket)) socket.destroy();
     }
@@ -125,8 +156,8 @@ export class Listener {
 
   /** What Node's parser refused has no request and no response. */
   private refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
-    // The peer is gone, or has had its answer.
-    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+    // The peer is gone, has had its answer, or never got through the handshake.
+    if (!socket.writable || error.code === 'ECONNRESET' || !this.sockets.has(socket)) socket.destroy();
     else this.refuse(socket, new CountersignError(...(UNPARSED[error.code ?? ''] ?? NOT_HTTP)));
   }
 
@@ -148,6 +179,15 @@ export class Listener {
     socket.end(rawAnswer(problem), () => socket.destroy());
   }
 }
+
+/** Callers' certificates are judged by the routes, on each request: a handshake is not refused for want of one. */
+function tlsLimits({ clientRoots }: TlsServing) {
+  const requestCert = clientRoots !== undefined;
+  return { handshakeTimeout: HANDSHAKE_TIMEOUT, requestCert, rejectUnauthorized: false };
+}
+
+/** One peer's address and port stand for one connection at a time. */
+const peerOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
 
 type Refusal = readonly [code: RefusalCode, detail: string];
 

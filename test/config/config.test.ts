@@ -14,6 +14,7 @@ describe('without file and variables', () => {
       origins: [],
       trustedProxies: [],
       insecure: false,
+      tls: undefined,
       masterKey: undefined,
       signatures: { maxLife: 300, skew: 30 },
       limits: { body: 1_048_576, upstreamBody: 8_388_608, failures: { burst: 200, perSecond: 20 } },
@@ -202,10 +203,13 @@ describe('a host that others reach', () => {
   it('needs origins and a shield', () => {
     expect(faults('host: 0.0.0.0').map((line) => line.slice(0, 80))).toEqual([
       'c.yaml:1:7 host: reaches beyond this machine, so the public origins must be named'.slice(0, 80),
-      'c.yaml:1:7 host: reaches beyond this machine without TLS: list the proxy that ends TLS'.slice(0, 80),
+      'c.yaml:1:7 host: reaches beyond this machine without TLS: set up tls:, list the proxy that ends TLS'.slice(
+        0,
+        80,
+      ),
     ]);
     expect(faults(origins, { COUNTERSIGN_HOST: '::' })).toEqual([
-      'COUNTERSIGN_HOST: reaches beyond this machine without TLS: list the proxy that ends TLS under trustedProxies, or set insecure: true',
+      'COUNTERSIGN_HOST: reaches beyond this machine without TLS: set up tls:, list the proxy that ends TLS under trustedProxies, or set insecure: true',
     ]);
     expect(faults('insecure: true', { COUNTERSIGN_HOST: 'gateway.internal' })).toEqual([
       'COUNTERSIGN_HOST: reaches beyond this machine, so the public origins must be named: set origins, or COUNTERSIGN_PUBLIC_ORIGINS',

@@ -43,7 +43,7 @@ describe('a host beyond this machine', () => {
     const { said, error } = await refused({ COUNTERSIGN_HOST: '0.0.0.0' });
     expect(said).toContain('the public origins must be named: set origins, or COUNTERSIGN_PUBLIC_ORIGINS');
     expect(said).toContain(
-      'without TLS: list the proxy that ends TLS under trustedProxies, or set insecure: true',
+      'without TLS: set up tls:, list the proxy that ends TLS under trustedProxies, or set insecure: true',
     );
     expect(said).toMatch(/\n {2}\(config-invalid\)\n$/);
     expect(error).toMatchObject({

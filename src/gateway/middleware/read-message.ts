@@ -34,7 +34,8 @@ export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage
     const { rawHeaders, method = '', url: target = '' } = req;
     checkRawHeaders(rawHeaders);
     const fields = Fields.fromRaw(rawHeaders);
-    const peer = peers.read(req.socket.remoteAddress, 'http', fields);
+    const scheme = 'encrypted' in req.socket ? 'https' : 'http';
+    const peer = peers.read(req.socket.remoteAddress, scheme, fields);
     state.address = peer.address;
     checkRequestFields(fields);
     checkFraming(req, fields);

@@ -1,6 +1,7 @@
 /** SQLite, the default, keeps the contracts of all its ports. */
 import { SqliteStore } from '../../src/storage/sqlite/store.ts';
 import { dataFolder } from '../storage/data-folder.ts';
+import { accountStoreContract } from './account-store.ts';
 import { commitGroupContract } from './commit-group.ts';
 import { consumerStoreContract } from './consumer-store.ts';
 import { nonceStoreContract } from './nonce-store.ts';
@@ -16,3 +17,4 @@ nonceStoreContract('SQLite', makePlace);
 commitGroupContract('SQLite', makePlace);
 consumerStoreContract('SQLite', makePlace);
 quotaStoreContract('SQLite', makePlace);
+accountStoreContract('SQLite', makePlace);

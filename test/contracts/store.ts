@@ -3,6 +3,7 @@
  * @module
  */
 import { onTestFinished } from 'vitest';
+import type { AccountReader } from '../../src/accounts/account.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { ConsumerReader } from '../../src/consumers/consumer.ts';
 import type { QuotaStore } from '../../src/limits/quotas.ts';
@@ -14,6 +15,7 @@ export interface StoreUnderTest {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly accounts: AccountReader;
   readonly quotas: QuotaStore;
   purge(): Promise<void>;
   close(): void | Promise<void>;

@@ -14,13 +14,14 @@ import { ManualClock } from './manual-clock.ts';
 
 export function transactionParts(database: Database): Omit<TransactionParts, 'nonces'> {
   const clock = new ManualClock(1_800_000_000);
+  const vault = new KeyVault(new Map([[1, randomBytes(32)]]));
   return {
     consumers: new SqliteConsumers(database),
-    accounts: new SqliteAccounts(database),
+    accounts: new SqliteAccounts(database, vault),
     records: new SqliteRecords(database),
     audit: new SqliteAudit(database, new Map([[1, randomBytes(32)]]), clock),
     quotas: new SqliteQuotas(database, clock),
     state: new SqliteDocuments(database),
-    outbox: new SqliteOutbox(database, new KeyVault(new Map([[1, randomBytes(32)]])), () => {}),
+    outbox: new SqliteOutbox(database, vault, () => {}),
   };
 }

@@ -8,11 +8,8 @@ import type { RefreshToken, Session, SigningKey } from '../../accounts/token-sto
 export interface AccountRow {
   readonly id: string;
   readonly consumer: string | null;
-  readonly first_name: string;
-  readonly last_name: string;
-  readonly email: string;
+  readonly sealed_person: Buffer;
   readonly email_confirmed_at: number | null;
-  readonly password_hash: string;
   readonly roles: string;
   readonly generation: number;
   readonly created_at: number;
@@ -61,16 +58,19 @@ export interface SigningKeyRow {
   readonly verifies_until: number;
 }
 
-export function readAccount(row: AccountRow): Account {
-  const { id, consumer, email, generation, version, email_confirmed_at: confirmed, disabled_at: at } = row;
+/** What is sealed of an account, as JSON. */
+export type Person = Pick<Account, 'firstName' | 'lastName' | 'email' | 'passwordHash'>;
+
+export function readAccount(row: AccountRow, { firstName, lastName, email, passwordHash }: Person): Account {
+  const { id, consumer, generation, version, email_confirmed_at: confirmed, disabled_at: at } = row;
   return {
     id,
     ...(consumer !== null && { consumer }),
-    firstName: row.first_name,
-    lastName: row.last_name,
+    firstName,
+    lastName,
     email,
     ...(confirmed !== null && { emailConfirmedAt: confirmed }),
-    passwordHash: row.password_hash,
+    passwordHash,
     roles: JSON.parse(row.roles) as string[],
     generation,
     createdAt: row.created_at,

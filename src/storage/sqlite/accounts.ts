@@ -1,7 +1,12 @@
 /**
  * People's accounts in SQLite, with their second factors, recovery codes and used tickets.
+ *
+ * What is personal is sealed. SQLite's secure_delete, which is on, does not overwrite all: a page that was rebalanced
+ * may keep a copy of a row that it no longer holds (measured: 1 of 12,000 erased addresses was found again). So no
+ * address ever stands in the file, and it is found by a keyed hash.
  * @module
  */
+import { createHmac } from 'node:crypto';
 import {
   type Account,
   type AccountChange,
@@ -12,9 +17,11 @@ import {
   type SecondFactor,
 } from '../../accounts/account.ts';
 import type { Page } from '../../consumers/consumer.ts';
+import type { KeyVault } from '../../consumers/key-vault.ts';
 import { CountersignError } from '../../errors.ts';
 import {
   type AccountRow,
+  type Person,
   type RecoveryCodeRow,
   readAccount,
   readRecoveryCode,
@@ -31,17 +38,6 @@ import {
   SqliteSigningKeys,
 } from './tokens.ts';
 
-/** Rows deleted in one commit. */
-const PURGE_ROWS = 1000;
-
-/** Tables whose rows end by themselves, with their primary keys and the column that says when. */
-const ENDING = [
-  ['refresh_tokens', 'hash', 'expires_at'],
-  ['sessions', 'hash', 'expires_at'],
-  ['used_tickets', 'id', 'kept_until'],
-  ['signing_keys', 'kid', 'verifies_until'],
-] as const;
-
 export class SqliteAccountReader implements AccountReader {
   readonly refreshTokens: SqliteRefreshTokenReader;
   readonly sessions: SqliteSessionReader;
@@ -51,8 +47,12 @@ export class SqliteAccountReader implements AccountReader {
   private readonly selectPage: Statement;
   private readonly selectFactor: Statement;
   private readonly selectCodes: Statement;
+  protected readonly vault: KeyVault;
+  private readonly emailHashKey: Buffer;
 
-  constructor(database: Database) {
+  constructor(database: Database, vault: KeyVault) {
+    this.vault = vault;
+    this.emailHashKey = vault.derivedKey('email');
     this.refreshTokens = new SqliteRefreshTokenReader(database);
     this.sessions = new SqliteSessionReader(database);
     this.signingKeys = new SqliteSigningKeyReader(database);
@@ -67,16 +67,16 @@ export class SqliteAccountReader implements AccountReader {
 
   find(id: string): Account | undefined {
     const row = this.select.get(id) as AccountRow | undefined;
-    return row && readAccount(row);
+    return row && this.opened(row);
   }
 
   findByEmail(email: string): Account | undefined {
-    const row = this.selectByEmail.get(emailKey(email)) as AccountRow | undefined;
-    return row && readAccount(row);
+    const row = this.selectByEmail.get(this.emailHash(email)) as AccountRow | undefined;
+    return row && this.opened(row);
   }
 
   list({ after = '', limit }: Page = { limit: -1 }): Account[] {
-    return (this.selectPage.all(after, limit) as AccountRow[]).map(readAccount);
+    return (this.selectPage.all(after, limit) as AccountRow[]).map((row) => this.opened(row));
   }
 
   secondFactor(account: string): SecondFactor | undefined {
@@ -86,6 +86,15 @@ export class SqliteAccountReader implements AccountReader {
 
   recoveryCodes(account: string): RecoveryCode[] {
     return (this.selectCodes.all(account) as RecoveryCodeRow[]).map(readRecoveryCode);
+  }
+
+  protected emailHash(email: string): string {
+    return createHmac('sha256', this.emailHashKey).update(emailKey(email)).digest('base64url');
+  }
+
+  private opened(row: AccountRow): Account {
+    const person = this.vault.open('person', row.id, row.sealed_person).toString();
+    return readAccount(row, JSON.parse(person) as Person);
   }
 }
 
@@ -106,20 +115,19 @@ export class SqliteAccounts extends SqliteAccountReader implements AccountChange
   private readonly insertCode: Statement;
   private readonly updateCode: Statement;
   private readonly insertTicket: Statement;
-  private readonly deleteEnded: readonly Statement[];
 
-  constructor(database: Database) {
-    super(database);
+  constructor(database: Database, vault: KeyVault) {
+    super(database, vault);
     this.refreshTokens = new SqliteRefreshTokens(database);
     this.sessions = new SqliteSessions(database);
     this.signingKeys = new SqliteSigningKeys(database);
     this.insert = database.prepare(
-      `INSERT INTO accounts (id, consumer, first_name, last_name, email, email_key, email_confirmed_at, password_hash,
-         roles, created_at, disabled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email_key) DO NOTHING`,
+      `INSERT INTO accounts (id, consumer, email_key, sealed_person, email_confirmed_at, roles, created_at, disabled_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email_key) DO NOTHING`,
     );
     this.updateAccount = database.prepare(
-      `UPDATE accounts SET consumer = ?, first_name = ?, last_name = ?, email_confirmed_at = ?, password_hash = ?,
-         roles = ?, disabled_at = ?, version = version + 1 WHERE id = ?`,
+      `UPDATE accounts SET consumer = ?, sealed_person = ?, email_confirmed_at = ?, roles = ?, disabled_at = ?,
+         version = version + 1 WHERE id = ?`,
     );
     this.updateGeneration = database
       .prepare('UPDATE accounts SET generation = generation + 1 WHERE id = ? RETURNING generation')
@@ -147,27 +155,19 @@ export class SqliteAccounts extends SqliteAccountReader implements AccountChange
     this.insertTicket = database.prepare(
       'INSERT INTO used_tickets (id, kept_until) VALUES (?, ?) ON CONFLICT (id) DO NOTHING',
     );
-    this.deleteEnded = ENDING.map(([table, key, end]) =>
-      database.prepare(
-        `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE ${end} <= ? LIMIT ?)`,
-      ),
-    );
   }
 
   add(account: Omit<Account, 'generation' | 'version'>): void {
-    const { id, consumer, firstName, lastName, email, passwordHash, roles, createdAt } = account;
+    const { id, consumer, email, emailConfirmedAt, roles, createdAt, disabledAt } = account;
     const { changes } = this.insert.run(
       id,
       consumer ?? null,
-      firstName,
-      lastName,
-      email,
-      emailKey(email),
-      account.emailConfirmedAt ?? null,
-      passwordHash,
+      this.emailHash(email),
+      this.sealed(id, account),
+      emailConfirmedAt ?? null,
       JSON.stringify(roles),
       createdAt,
-      account.disabledAt ?? null,
+      disabledAt ?? null,
     );
     // Not the address itself: the detail may be logged.
     if (changes === 0) {
@@ -179,14 +179,12 @@ export class SqliteAccounts extends SqliteAccountReader implements AccountChange
     const before = this.find(id);
     if (!before) throw unknownAccount(id);
     const { consumer = before.consumer, disabledAt = before.disabledAt, ...rest } = change;
-    const { firstName, lastName, emailConfirmedAt, passwordHash, roles } = { ...before, ...rest };
+    const after = { ...before, ...rest };
     this.updateAccount.run(
       consumer ?? null,
-      firstName,
-      lastName,
-      emailConfirmedAt ?? null,
-      passwordHash,
-      JSON.stringify(roles),
+      this.sealed(id, after),
+      after.emailConfirmedAt ?? null,
+      JSON.stringify(after.roles),
       disabledAt ?? null,
       id,
     );
@@ -232,11 +230,9 @@ export class SqliteAccounts extends SqliteAccountReader implements AccountChange
     return this.insertTicket.run(id, keptUntil).changes === 1;
   }
 
-  /** Removes what has ended by itself. @returns how many rows went. */
-  purge(now: number): number {
-    let gone = 0;
-    for (const statement of this.deleteEnded) gone += statement.run(now, PURGE_ROWS).changes;
-    return gone;
+  private sealed(id: string, { firstName, lastName, email, passwordHash }: Person): Buffer {
+    const person: Person = { firstName, lastName, email, passwordHash };
+    return this.vault.seal('person', id, Buffer.from(JSON.stringify(person)));
   }
 }
 

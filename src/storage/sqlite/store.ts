@@ -29,6 +29,7 @@ import {
   makeFolder,
   openDatabase,
   openFailure,
+  truncateJournal,
 } from './database.ts';
 import { SqliteDocuments } from './documents.ts';
 import { Meta } from './meta.ts';
@@ -36,6 +37,7 @@ import { SqliteNonces } from './nonces.ts';
 import { SqliteOutbox, SqliteOutboxQueue } from './outbox.ts';
 import { SqliteQuotaReader, SqliteQuotas } from './quotas.ts';
 import { SqliteRecordReader, SqliteRecords } from './records.ts';
+import { SqliteEndedTokens } from './tokens.ts';
 import { type RekeyStep, WrappedKeys } from './wrapped-keys.ts';
 
 export interface StoreOptions {
@@ -73,13 +75,14 @@ export class SqliteStore {
   /** By version, for verifying the chain. */
   readonly auditKeys: ReadonlyMap<number, Buffer>;
   private readonly wrappedKeys: WrappedKeys;
-  private readonly people: SqliteAccounts;
+  private readonly endedTokens: SqliteEndedTokens;
   private readonly records: SqliteRecords;
   private readonly quotaUses: SqliteQuotas;
   private readonly connections: Connections;
   private readonly window: SqliteNonces;
   private readonly meta: Meta;
   private readonly options: StoreOptions;
+  private owesTruncation = false;
 
   /** Opens the store; makes the folder, the master key and the database where there are none. */
   constructor(options: StoreOptions) {
@@ -104,14 +107,14 @@ export class SqliteStore {
       this.meta = new Meta(database);
       this.window = new SqliteNonces(database);
       this.window.fence = this.raiseFence(database);
-      this.people = new SqliteAccounts(database);
+      this.endedTokens = new SqliteEndedTokens(database);
       this.records = new SqliteRecords(database);
       this.quotaUses = new SqliteQuotas(database, clock);
       const group = new SqliteCommitGroup({
         database,
         nonces: this.window,
         consumers: new SqliteConsumers(database),
-        accounts: this.people,
+        accounts: new SqliteAccounts(database, this.vault),
         records: this.records,
         audit: new SqliteAudit(database, this.auditKeys, clock),
         quotas: this.quotaUses,
@@ -125,7 +128,7 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
-      this.accounts = new SqliteAccountReader(reader);
+      this.accounts = new SqliteAccountReader(reader, this.vault);
       const uses = new SqliteQuotaReader(reader, clock);
       this.quotas = { charge: (quotas) => group.charge(quotas), look: (quotas) => uses.look(quotas) };
       this.audit = new SqliteAuditReader(reader);
@@ -171,10 +174,24 @@ export class SqliteStore {
     const now = epochSeconds(this.options.clock);
     do gone = await this.commitGroup.run('purge records', () => this.records.purge(now));
     while (gone > 0);
-    do gone = await this.commitGroup.run('purge tokens', () => this.people.purge(now));
+    do gone = await this.commitGroup.run('purge tokens', () => this.endedTokens.purge(now));
     while (gone > 0);
     do gone = await this.commitGroup.run('purge quotas', () => this.quotaUses.purge());
     while (gone > 0);
+    if (this.owesTruncation) await this.truncateJournal();
+  }
+
+  /**
+   * Writes the journal into the file and empties it, so that nothing is left there of what was erased. Call after the
+   * commit; the work of a transaction must not await it.
+   * @returns false where a reader of another process is in the way: every purge then tries again.
+   */
+  async truncateJournal(): Promise<boolean> {
+    const { writer } = this.connections;
+    // A checkpoint inside a transaction would fail; a turn ends before the turn after the next.
+    while (writer.inTransaction) await new Promise((resolve) => setImmediate(resolve));
+    this.owesTruncation = !truncateJournal(writer);
+    return !this.owesTruncation;
   }
 
   /** The keyid of the demo consumer that the first start made. */

@@ -23,6 +23,17 @@ import {
 } from './account-rows.ts';
 import type { Database, Statement } from './database.ts';
 
+/** Rows deleted in one commit. */
+const PURGE_ROWS = 1000;
+
+/** Tables whose rows end by themselves, with their primary keys and the column that says when. */
+const ENDING = [
+  ['refresh_tokens', 'hash', 'expires_at'],
+  ['sessions', 'hash', 'expires_at'],
+  ['used_tickets', 'id', 'kept_until'],
+  ['signing_keys', 'kid', 'verifies_until'],
+] as const;
+
 export class SqliteRefreshTokenReader implements RefreshTokenReader {
   private readonly select: Statement;
   private readonly selectOf: Statement;
@@ -167,5 +178,23 @@ export class SqliteSigningKeys extends SqliteSigningKeyReader implements Signing
 
   add({ kid, sealedKey, publicKey, createdAt, signsUntil, verifiesUntil }: SigningKey): void {
     this.insert.run(kid, sealedKey, JSON.stringify(publicKey), createdAt, signsUntil, verifiesUntil);
+  }
+}
+
+/** Tokens, sessions, tickets and keys that have ended by themselves. */
+export class SqliteEndedTokens {
+  private readonly statements: readonly Statement[];
+
+  constructor(database: Database) {
+    this.statements = ENDING.map(([table, key, end]) =>
+      database.prepare(
+        `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE ${end} <= ? LIMIT ?)`,
+      ),
+    );
+  }
+
+  /** Removes some of them. @returns how many rows went. */
+  purge(now: number): number {
+    return this.statements.reduce((gone, statement) => gone + statement.run(now, PURGE_ROWS).changes, 0);
   }
 }

@@ -1,0 +1,88 @@
+/** What SQLite keeps of people, and what is left in its files once they are erased. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { databaseFile } from '../../../src/storage/sqlite/database.ts';
+import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
+import { dataFolder } from '../data-folder.ts';
+import { ManualClock } from '../manual-clock.ts';
+
+const NOW = 1_800_000_000;
+
+function open(folder = dataFolder()) {
+  const store = new SqliteStore({ folder, clock: new ManualClock(NOW), skew: 30, masterKey: undefined });
+  onTestFinished(() => store.close());
+  return { folder, store };
+}
+
+/** All that lies in the folder, in one string of bytes. */
+function bytesOf(folder: string): string {
+  return readdirSync(folder)
+    .map((name) => readFileSync(join(folder, name), 'latin1'))
+    .join('')
+    .toLowerCase();
+}
+
+/** With an id that is the same in every run, since the pages of the file depend on it. */
+const person = (email: string) => ({
+  id: createHash('sha256').update(email).digest('hex').slice(0, 24),
+  firstName: 'Firstborough',
+  lastName: 'Lastington',
+  email,
+  passwordHash: '$argon2id$v=19$verifier',
+  roles: [],
+  createdAt: NOW,
+});
+
+describe('the files of a store', () => {
+  it('never tell a name, an address or a password hash', async () => {
+    const { folder, store } = open();
+    const ada = person('Ada.L@Example.com');
+    await store.commitGroup.run('add', (tx) => tx.accounts.add(ada));
+    await store.commitGroup.run('change', (tx) => tx.accounts.update(ada.id, { firstName: 'Augusta' }));
+    const bytes = bytesOf(folder);
+    expect(bytes).toContain(ada.id);
+    for (const word of ['ada.l@', 'example.com', 'firstborough', 'augusta', 'lastington', 'argon2id']) {
+      expect(bytes).not.toContain(word);
+    }
+  });
+
+  it('hold nothing of an account that was erased, the id neither, and the journal is empty', async () => {
+    const { folder, store } = open();
+    const people = Array.from({ length: 200 }, (_, n) => person(`person-${n}@example.com`));
+    for (const each of people) await store.commitGroup.run('add', (tx) => tx.accounts.add(each));
+    const erased = people[100] as (typeof people)[number];
+    await store.commitGroup.run('remove', (tx) => tx.accounts.remove(erased.id));
+    expect(bytesOf(folder)).toContain(erased.id);
+    expect(await store.truncateJournal()).toBe(true);
+    expect(readFileSync(`${databaseFile(folder)}-wal`)).toHaveLength(0);
+    expect(bytesOf(folder)).not.toContain(erased.id);
+  });
+
+  it('can be emptied while work is under way', async () => {
+    const { folder, store } = open();
+    let truncated: Promise<boolean> | undefined;
+    await store.commitGroup.run('add', async (tx) => {
+      await tx.accounts.add(person('a@example.com'));
+      truncated = store.truncateJournal();
+      await tx.accounts.add(person('b@example.com'));
+    });
+    expect(await truncated).toBe(true);
+    expect(await store.accounts.list()).toHaveLength(2);
+    expect(readFileSync(`${databaseFile(folder)}-wal`)).toHaveLength(0);
+  });
+
+  it('are emptied by the next purge where a reader is in the way', async () => {
+    const { folder, store } = open();
+    const reader = new Sqlite(databaseFile(folder), { readonly: true });
+    onTestFinished(() => void reader.close());
+    reader.exec('BEGIN; SELECT * FROM accounts');
+    await store.commitGroup.run('add', (tx) => tx.accounts.add(person('a@example.com')));
+    expect(await store.truncateJournal()).toBe(false);
+    reader.exec('COMMIT');
+    await store.purge();
+    expect(readFileSync(`${databaseFile(folder)}-wal`)).toHaveLength(0);
+  });
+});

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Command } from 'commander';
+import { deny } from './ca/deny.ts';
 import { exportBundle } from './ca/export.ts';
 import { init } from './ca/init.ts';
 import { issue } from './ca/issue.ts';
@@ -16,6 +17,7 @@ export function ca(): Command {
     request(),
     issue(),
     trust(),
+    deny(),
     exportBundle(),
   ]);
 }

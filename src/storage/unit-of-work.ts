@@ -5,6 +5,7 @@
 import type { AccountChanges, AccountReader } from '../accounts/account.ts';
 import type { AuditTrail } from '../audit/audit.ts';
 import type { ConsumerChanges, ConsumerReader } from '../consumers/consumer.ts';
+import type { DeniedCertificateChanges } from '../consumers/denied-certificates.ts';
 import type { Outbox } from '../idempotency/outbox.ts';
 import type { DoneRecords } from '../idempotency/records.ts';
 import type { Documents } from '../idempotency/state.ts';
@@ -16,6 +17,7 @@ export interface Transaction {
   readonly nonces: NonceClaims;
   readonly consumers: ConsumerReader & ConsumerChanges;
   readonly accounts: AccountReader & AccountChanges;
+  readonly deniedCertificates: DeniedCertificateChanges;
   readonly records: DoneRecords;
   readonly audit: AuditTrail;
   readonly quotas: QuotaCharges;

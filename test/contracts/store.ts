@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import type { AccountReader } from '../../src/accounts/account.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { ConsumerReader } from '../../src/consumers/consumer.ts';
+import type { DeniedCertificateReader } from '../../src/consumers/denied-certificates.ts';
 import type { QuotaStore } from '../../src/limits/quotas.ts';
 import type { Nonce, NonceStore, NonceVerdict } from '../../src/replay/nonces.ts';
 import type { CommitGroup } from '../../src/storage/unit-of-work.ts';
@@ -15,6 +16,7 @@ export interface StoreUnderTest {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly deniedCertificates: DeniedCertificateReader;
   readonly accounts: AccountReader;
   readonly quotas: QuotaStore;
   purge(): Promise<void>;

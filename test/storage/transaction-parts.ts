@@ -5,6 +5,7 @@ import { SqliteAccounts } from '../../src/storage/sqlite/accounts.ts';
 import { SqliteAudit } from '../../src/storage/sqlite/audit.ts';
 import { SqliteConsumers } from '../../src/storage/sqlite/consumers.ts';
 import type { Database } from '../../src/storage/sqlite/database.ts';
+import { SqliteDeniedCertificates } from '../../src/storage/sqlite/denied-certificates.ts';
 import { SqliteDocuments } from '../../src/storage/sqlite/documents.ts';
 import { SqliteOutbox } from '../../src/storage/sqlite/outbox.ts';
 import { SqliteQuotas } from '../../src/storage/sqlite/quotas.ts';
@@ -18,6 +19,7 @@ export function transactionParts(database: Database): Omit<TransactionParts, 'no
   return {
     consumers: new SqliteConsumers(database),
     accounts: new SqliteAccounts(database, vault),
+    deniedCertificates: new SqliteDeniedCertificates(database),
     records: new SqliteRecords(database),
     audit: new SqliteAudit(database, new Map([[1, randomBytes(32)]]), clock),
     quotas: new SqliteQuotas(database, clock),

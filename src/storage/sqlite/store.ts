@@ -8,6 +8,7 @@ import type { AccountReader } from '../../accounts/account.ts';
 import type { AuditReader } from '../../audit/audit.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { ConsumerReader } from '../../consumers/consumer.ts';
+import type { DeniedCertificateReader } from '../../consumers/denied-certificates.ts';
 import { KeyVault } from '../../consumers/key-vault.ts';
 import { loadMasterKey } from '../../consumers/master-key.ts';
 import type { OutboxQueue } from '../../idempotency/outbox.ts';
@@ -31,6 +32,7 @@ import {
   openFailure,
   truncateJournal,
 } from './database.ts';
+import { SqliteDeniedCertificateReader, SqliteDeniedCertificates } from './denied-certificates.ts';
 import { SqliteDocuments } from './documents.ts';
 import { Meta } from './meta.ts';
 import { SqliteNonces } from './nonces.ts';
@@ -65,6 +67,7 @@ export class SqliteStore {
   readonly commitGroup: CommitGroup;
   readonly nonces: NonceStore;
   readonly consumers: ConsumerReader;
+  readonly deniedCertificates: DeniedCertificateReader;
   readonly accounts: AccountReader;
   readonly quotas: QuotaStore;
   readonly vault: KeyVault;
@@ -76,6 +79,7 @@ export class SqliteStore {
   readonly auditKeys: ReadonlyMap<number, Buffer>;
   private readonly wrappedKeys: WrappedKeys;
   private readonly endedTokens: SqliteEndedTokens;
+  private readonly denials: SqliteDeniedCertificates;
   private readonly records: SqliteRecords;
   private readonly quotaUses: SqliteQuotas;
   private readonly connections: Connections;
@@ -108,6 +112,7 @@ export class SqliteStore {
       this.window = new SqliteNonces(database);
       this.window.fence = this.raiseFence(database);
       this.endedTokens = new SqliteEndedTokens(database);
+      this.denials = new SqliteDeniedCertificates(database);
       this.records = new SqliteRecords(database);
       this.quotaUses = new SqliteQuotas(database, clock);
       const group = new SqliteCommitGroup({
@@ -115,6 +120,7 @@ export class SqliteStore {
         nonces: this.window,
         consumers: new SqliteConsumers(database),
         accounts: new SqliteAccounts(database, this.vault),
+        deniedCertificates: this.denials,
         records: this.records,
         audit: new SqliteAudit(database, this.auditKeys, clock),
         quotas: this.quotaUses,
@@ -128,6 +134,7 @@ export class SqliteStore {
       this.commitGroup = group;
       this.nonces = group;
       this.consumers = new SqliteConsumerReader(reader);
+      this.deniedCertificates = new SqliteDeniedCertificateReader(reader);
       this.accounts = new SqliteAccountReader(reader, this.vault);
       const uses = new SqliteQuotaReader(reader, clock);
       this.quotas = { charge: (quotas) => group.charge(quotas), look: (quotas) => uses.look(quotas) };
@@ -176,6 +183,7 @@ export class SqliteStore {
     while (gone > 0);
     do gone = await this.commitGroup.run('purge tokens', () => this.endedTokens.purge(now));
     while (gone > 0);
+    await this.commitGroup.run('purge denied certificates', () => this.denials.purge(now));
     do gone = await this.commitGroup.run('purge quotas', () => this.quotaUses.purge());
     while (gone > 0);
     if (this.owesTruncation) await this.truncateJournal();

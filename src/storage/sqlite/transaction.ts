@@ -6,6 +6,7 @@ import type { Transaction } from '../unit-of-work.ts';
 import type { SqliteAccounts } from './accounts.ts';
 import type { SqliteAudit } from './audit.ts';
 import type { SqliteConsumers } from './consumers.ts';
+import type { SqliteDeniedCertificates } from './denied-certificates.ts';
 import type { SqliteDocuments } from './documents.ts';
 import type { SqliteNonces } from './nonces.ts';
 import type { SqliteOutbox } from './outbox.ts';
@@ -17,6 +18,7 @@ export interface TransactionParts {
   readonly nonces: SqliteNonces;
   readonly consumers: SqliteConsumers;
   readonly accounts: SqliteAccounts;
+  readonly deniedCertificates: SqliteDeniedCertificates;
   readonly records: SqliteRecords;
   readonly audit: SqliteAudit;
   readonly quotas: SqliteQuotas;
@@ -36,7 +38,17 @@ export interface Life {
  */
 export function transactionOf(
   name: string,
-  { nonces, consumers, accounts, records, audit, quotas, state, outbox }: TransactionParts,
+  {
+    nonces,
+    consumers,
+    accounts,
+    deniedCertificates,
+    records,
+    audit,
+    quotas,
+    state,
+    outbox,
+  }: TransactionParts,
   life: Life,
 ): Transaction {
   const during =
@@ -111,6 +123,7 @@ export function transactionOf(
         add: during((key) => accounts.signingKeys.add(key)),
       },
     },
+    deniedCertificates: { deny: during((certificate) => deniedCertificates.deny(certificate)) },
     records: {
       find: during((id) => records.find(id)),
       put: during((id, record) => records.put(id, record)),

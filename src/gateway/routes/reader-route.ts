@@ -32,7 +32,12 @@ export interface Reader<S extends RouteSchema, Role extends string> {
   /** What a consumer reads of itself. */
   readonly selfService?: true;
   /** @returns what is sent, and perhaps the entity tag of its state. */
-  read(call: ReadCall<S, Role>): { readonly body: unknown; readonly etag?: string };
+  read(call: ReadCall<S, Role>): Reading | Promise<Reading>;
+}
+
+interface Reading {
+  readonly body: unknown;
+  readonly etag?: string;
 }
 
 export function readerRoute<S extends RouteSchema, Role extends string>(reader: Reader<S, Role>): Route {
@@ -47,10 +52,14 @@ export function readerRoute<S extends RouteSchema, Role extends string>(reader: 
   };
 }
 
-function answer<S extends RouteSchema, Role extends string>(ctx: Context, reader: Reader<S, Role>): void {
+async function answer<S extends RouteSchema, Role extends string>(
+  ctx: Context,
+  reader: Reader<S, Role>,
+): Promise<void> {
   const input = apiInput(ctx);
   const context = authorize(callerOf(ctx), reader.role);
-  const { body, etag } = reader.read({ ...checkInput(reader.schema, input), params: input.params, context });
+  const call = { ...checkInput(reader.schema, input), params: input.params, context };
+  const { body, etag } = await reader.read(call);
   if (etag !== undefined) {
     ctx.set('ETag', etag);
     // RFC 9110 section 13.1.2: who has this already gets it no more.

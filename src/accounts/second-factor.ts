@@ -42,7 +42,7 @@ export interface DrawnEnrolment extends Enrolment {
 }
 
 /** What is sealed for an account. */
-interface SealedFactor {
+export interface SealedFactor {
   /** Base32. */
   readonly secret: string;
   /** Whoever runs the gateway handed it over: the first code of a login confirms it. */
@@ -110,13 +110,13 @@ export async function enrol(
   if (known?.confirmedAt !== undefined && !handed) {
     const sealed = unseal(vault, account, known.sealedSecret);
     const next = { secret, recoveryHashes: hashes.map((hash) => hash.toString('hex')) };
-    const sealedSecret = seal(vault, account, { ...sealed, next });
+    const sealedSecret = sealFactor(vault, account, { ...sealed, next });
     await tx.putSecondFactor({ ...known, sealedSecret });
     return;
   }
   await tx.putSecondFactor({
     account,
-    sealedSecret: seal(vault, account, { secret, ...(handed && { handed }) }),
+    sealedSecret: sealFactor(vault, account, { secret, ...(handed && { handed }) }),
     lastStep: 0,
   });
   await tx.putRecoveryCodes(account, hashes);
@@ -150,7 +150,7 @@ export async function confirmEnrolment(
   }
   await tx.putSecondFactor({
     account,
-    sealedSecret: seal(vault, account, { secret: next.secret }),
+    sealedSecret: sealFactor(vault, account, { secret: next.secret }),
     confirmedAt: now,
     lastStep: step,
   });
@@ -178,7 +178,8 @@ function drawRecoveryCode(): string {
   return letters.replace(/(.{4})(?=.)/g, '$1-');
 }
 
-function seal(vault: Pick<KeyVault, 'seal'>, account: string, factor: SealedFactor): Buffer {
+/** What an account's row holds of its factor. */
+export function sealFactor(vault: Pick<KeyVault, 'seal'>, account: string, factor: SealedFactor): Buffer {
   return vault.seal('totp', account, Buffer.from(JSON.stringify(factor)));
 }
 

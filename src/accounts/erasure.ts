@@ -13,7 +13,7 @@ import type { QuotaCharges } from '../limits/quotas.ts';
 import type { Account, AccountChanges } from './account.ts';
 import type { MailFiles } from './mail-files.ts';
 
-export const ERASURE_TOPIC = 'erasure';
+export const ERASURE_TOPIC = 'countersign/erasure';
 
 /** What an erasure reaches of a unit of work. */
 export interface ErasureTransaction {
@@ -64,7 +64,7 @@ export async function completeErasure(
   await truncateJournal();
 }
 
-/** Takes the messages of the topic `erasure`. */
+/** Takes the messages of `ERASURE_TOPIC`. */
 export function erasures(parts: ErasureParts): Deliver {
   return (payload) => completeErasure(parts, payload as unknown as Erased);
 }

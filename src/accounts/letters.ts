@@ -12,7 +12,8 @@ import type { Mail, MailKind, MailMessage } from './mail.ts';
 import type { MailFiles } from './mail-files.ts';
 import { TICKET_LIFE, type TicketPurpose, type Tickets } from './ticket.ts';
 
-export const MAIL_TOPIC = 'mail';
+/** Ours: a host program may have a topic `mail` of its own. */
+export const MAIL_TOPIC = 'countersign/mail';
 
 /** Seconds after which a letter that bears no ticket is no news any more. */
 const NEWS_LIFE = 24 * 3600;
@@ -60,7 +61,7 @@ export interface LettersParts {
   readonly onSent: (sent: SentLetter) => void;
 }
 
-/** Takes the messages of the topic `mail`. */
+/** Takes the messages of `MAIL_TOPIC`. */
 export function letters(parts: LettersParts): Deliver {
   const { accounts, mail, files, clock, onSent } = parts;
   return async (payload, key) => {

@@ -66,6 +66,8 @@ export interface AuditFilter {
   /** A `seq`: rows behind it alone. */
   readonly after?: number;
   readonly keyid?: string;
+  /** Whom it is about: rows that name one of these as who did it or what it was done to. */
+  readonly about?: readonly string[];
   /** Epoch seconds. */
   readonly since?: number;
   /** Of all these, so many of the newest. */

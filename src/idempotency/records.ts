@@ -31,10 +31,12 @@ export interface DoneRecord {
 /** What is committed, as anybody may see it. */
 export interface DoneRecordReader {
   find(id: string): DoneRecord | undefined | Promise<DoneRecord | undefined>;
+  /** How many records there are of somebody's calls, and of calls that changed them. */
+  countOf(person: string): number | Promise<number>;
 }
 
 /** Inside a unit of work. */
-export interface DoneRecords extends DoneRecordReader {
+export interface DoneRecords extends Pick<DoneRecordReader, 'find'> {
   /** Inserts or replaces. */
   put(id: string, record: DoneRecord): void | Promise<void>;
   remove(id: string): void | Promise<void>;

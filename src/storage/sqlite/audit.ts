@@ -151,8 +151,8 @@ export class SqliteAuditReader implements AuditReader {
   }
 }
 
-/** Only what is asked for, so that the index is used for a keyid. */
-function conditions({ keyid, since }: AuditFilter): { where: string; given: (string | number)[] } {
+/** Only what is asked for, so that the indexes are used for a keyid and for whom it is about. */
+function conditions({ keyid, since, about }: AuditFilter): { where: string; given: (string | number)[] } {
   const terms = ['seq > ?'];
   const given: (string | number)[] = [];
   if (keyid !== undefined) {
@@ -162,6 +162,11 @@ function conditions({ keyid, since }: AuditFilter): { where: string; given: (str
   if (since !== undefined) {
     terms.push('at >= ?');
     given.push(since);
+  }
+  if (about !== undefined) {
+    const list = about.map(() => '?').join(', ');
+    terms.push(`(actor IN (${list}) OR subject IN (${list}))`);
+    given.push(...about, ...about);
   }
   return { where: `WHERE ${terms.join(' AND ')}`, given };
 }

@@ -244,6 +244,8 @@ export const migrations: readonly string[] = [
   CREATE INDEX records_by_actor ON records (actor) WHERE actor IS NOT NULL;
   CREATE INDEX records_by_subject ON records (subject) WHERE subject IS NOT NULL;
   ALTER TABLE outbox ADD COLUMN subject TEXT;
+  CREATE INDEX audit_by_actor ON audit (actor);
+  CREATE INDEX audit_by_subject ON audit (subject);
   CREATE INDEX outbox_by_subject ON outbox (subject) WHERE subject IS NOT NULL;
 
   -- Keys that sign access tokens (Ed25519), one after the other. public_key is a JWK.

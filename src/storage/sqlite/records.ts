@@ -36,8 +36,12 @@ const COLUMNS = [
 
 export class SqliteRecordReader implements DoneRecordReader {
   private readonly select: Statement;
+  private readonly countPerson: Statement;
 
   constructor(database: Database) {
+    this.countPerson = database
+      .prepare('SELECT count(*) FROM records WHERE actor = @person OR subject = @person')
+      .pluck();
     this.select = database.prepare(`SELECT ${COLUMNS.join(', ')} FROM records WHERE id = ?`);
   }
 
@@ -57,6 +61,10 @@ export class SqliteRecordReader implements DoneRecordReader {
       ...(row.actor !== null && { actor: row.actor }),
       ...(row.subject !== null && { subject: row.subject }),
     };
+  }
+
+  countOf(person: string): number {
+    return this.countPerson.get({ person }) as number;
   }
 }
 

@@ -13,10 +13,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
+import { Ledger } from './ledger.ts';
+import { Lock, lockOf } from './lock.ts';
 import { ensureFolder, putFile, readPlainFile } from './plain-file.ts';
 
 /** Seconds for which an approval holds. */
 export const APPROVAL_SECONDS = 30 * 24 * 3600;
+
+/** Milliseconds: a pass may be under way. */
+const ENROL_WAIT_MS = 60_000;
 
 /** No upper case: some file systems would take two requesters for one. */
 export const requesterName = /^[a-z0-9][a-z0-9.-]{0,62}$/;
@@ -42,6 +47,8 @@ export interface EnrolOptions {
   /** Puts it in the place of a key whose approval still holds. */
   readonly replace: boolean;
   readonly clock: Clock;
+  /** As for a pass. */
+  readonly acceptClock?: boolean | undefined;
 }
 
 export interface Enrolment {
@@ -57,11 +64,20 @@ const schema = z.strictObject({
 });
 
 /**
- * Records a requester, or renews its approval.
+ * Records a requester, or renews its approval, in the ledger too.
  * `requester-unknown` for a name that can't be one, a key that isn't the public half of an Ed25519 key, and another key
- * beside one whose approval holds.
+ * beside one whose approval holds; `issuer-busy`, `clock-untrusted`, `ledger-broken`.
  */
-export function enrol({ folder, name, publicKey, replace, clock }: EnrolOptions): Enrolment {
+export async function enrol(options: EnrolOptions): Promise<Enrolment> {
+  const lock = await Lock.acquire(lockOf(options.folder), ENROL_WAIT_MS);
+  try {
+    return record(options);
+  } finally {
+    lock.release();
+  }
+}
+
+function record({ folder, name, publicKey, replace, clock, acceptClock }: EnrolOptions): Enrolment {
   if (!requesterName.test(name)) {
     throw unfit(`"${name}" can't name a requester: write small letters, digits, "." and "-", 63 at most.`);
   }
@@ -74,10 +90,14 @@ export function enrol({ folder, name, publicKey, replace, clock }: EnrolOptions)
       `${name} has another request key (${known.fingerprint}), approved until ${iso(known.lapses)}. A second one for the same name may be somebody else's: ask, and if it is meant, add --replace.`,
     );
   }
-  ensureFolder(requestersFolder(folder), 0o700);
-  const record = { name, key: key.export({ type: 'spki', format: 'pem' }), approved: now };
-  putFile(requestersFolder(folder), `${name}.json`, `${JSON.stringify(record, null, 2)}\n`, 0o600);
   const change = isOther ? 'replaced' : known ? 'renewed' : 'enrolled';
+  const ledger = new Ledger(folder);
+  ledger.checkClock(clock, acceptClock);
+  // First, so that nobody is approved of whom the ledger doesn't know.
+  ledger.append({ event: 'enrol', requester: name, requestKey: fingerprintOf(key), change }, clock);
+  ensureFolder(requestersFolder(folder), 0o700);
+  const content = { name, key: key.export({ type: 'spki', format: 'pem' }), approved: now };
+  putFile(requestersFolder(folder), `${name}.json`, `${JSON.stringify(content, null, 2)}\n`, 0o600);
   return { requester: findRequester(folder, name), change };
 }
 

@@ -1,0 +1,66 @@
+/**
+ * The outbox: `ID.pem` with the chain that a request was answered with. A chain is on the disk under a draft's name
+ * before the ledger speaks of it, and gets its name after: so a full disk is met before anything counts as issued, and a
+ * crash in between leaves a whole draft, which the next pass puts in its place. A draft that the ledger doesn't know
+ * was never issued, and is removed.
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuseMissing } from './inbox.ts';
+import { readPlainFile, syncFolder, writeDraft } from './plain-file.ts';
+
+const DRAFT = /^\.(.+)\.pem\.partial$/;
+
+export class Outbox {
+  private readonly folder: string;
+
+  /** `config-invalid` where there is no such folder. */
+  constructor(folder: string) {
+    refuseMissing(folder, 'outbox');
+    this.folder = folder;
+  }
+
+  /** Puts a chain on the disk, under a name that nobody looks for. Errors of the system as they are; then it is gone. */
+  stage(id: string, chainPem: string): void {
+    this.drop(id);
+    writeDraft(this.draftOf(id), chainPem, 0o644);
+  }
+
+  /** Gives a staged chain its name. */
+  publish(id: string): void {
+    renameSync(this.draftOf(id), join(this.folder, `${id}.pem`));
+    syncFolder(this.folder);
+  }
+
+  /** Removes a staged chain that won't be issued. */
+  drop(id: string): void {
+    rmSync(this.draftOf(id), { force: true });
+  }
+
+  /** What a pass that was cut off has left: the id, and the SHA-256 of its leaf, if a whole leaf is in it. */
+  drafts(): { id: string; fingerprint: string | undefined }[] {
+    return readdirSync(this.folder).flatMap((file) => {
+      const id = DRAFT.exec(file)?.[1];
+      return id === undefined ? [] : [{ id, fingerprint: fingerprintOf(join(this.folder, file)) }];
+    });
+  }
+
+  private draftOf(id: string): string {
+    return join(this.folder, `.${id}.pem.partial`);
+  }
+}
+
+function fingerprintOf(file: string): string | undefined {
+  try {
+    return fingerprintOfDer(new X509Certificate(readPlainFile(file)));
+  } catch {
+    return undefined;
+  }
+}
+
+/** SHA-256 of a certificate's DER, in lower-case hex. */
+export function fingerprintOfDer(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+}

@@ -1,0 +1,273 @@
+/**
+ * One pass over the inbox. Each request is decided for itself, in the order of its requester's sequence: a bad one never
+ * stops the others, and what the system prevents (a full disk, a file that can't be read) is left for the next pass.
+ *
+ * In which order things reach the disk, for a leaf: draft in the outbox, ledger, name in the outbox, files out of the
+ * inbox; for a refusal: ledger, reason, files to `rejected/`; at the end a row for the pass itself. A pass that is cut
+ * off anywhere leaves rows after the last such row, and the next one first ends what they began. So each request has one
+ * leaf at most, and what it has is delivered.
+ * @module
+ */
+import { type Clock, epochSeconds } from '../clock.ts';
+import { CountersignError, type ErrorCode } from '../errors.ts';
+import { type AuthenticRequest, admit, authenticate, type Rules } from './admission.ts';
+import type { Authority } from './authority.ts';
+import { History, issueEvent, namesOf, passEvent, rejectEvent, type SeenRequest } from './history.ts';
+import { Inbox } from './inbox.ts';
+import { issueLeaf } from './leaf.ts';
+import { Ledger } from './ledger.ts';
+import { Lock, lockOf } from './lock.ts';
+import type { Names } from './names.ts';
+import { Outbox } from './outbox.ts';
+import { readProfile } from './profile.ts';
+import { parseRequestDocument } from './request-document.ts';
+
+export interface PassOptions {
+  readonly authority: Authority;
+  /** Folders. */
+  readonly inbox: string;
+  readonly outbox: string;
+  readonly clock: Clock;
+  /** Goes on though the clock stands more than 24 h after the newest row of the ledger. */
+  readonly acceptClock?: boolean | undefined;
+  /** Told of each request when it is decided. */
+  readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What became of a request. */
+export type Outcome =
+  | {
+      readonly outcome: 'issued';
+      readonly id: string;
+      readonly requester: string;
+      /** As `DNS:api.example`. */
+      readonly names: readonly string[];
+      readonly serial: string;
+      /** Epoch seconds. */
+      readonly notAfter: number;
+    }
+  | {
+      readonly outcome: 'rejected';
+      readonly id: string;
+      /** Absent where it isn't known whether it was they. */
+      readonly requester?: string;
+      readonly code: string;
+      readonly detail: string;
+    }
+  /** Nothing was decided, and it stays where it is. */
+  | { readonly outcome: 'postponed'; readonly id: string; readonly detail: string };
+
+export interface PassReport {
+  readonly outcomes: readonly Outcome[];
+  /** Ids of which a file is still missing. */
+  readonly partial: readonly string[];
+}
+
+/** When the last pass that came to its end began, in epoch seconds. `ledger-broken`. @param folder the issuer's. */
+export function lastPassOf(folder: string): number | undefined {
+  return new History(new Ledger(folder).rows()).lastPass;
+}
+
+/**
+ * Decides all requests that are whole. `issuer-busy` where another process is at it, `clock-untrusted`,
+ * `ledger-broken`, `profile-invalid`, `config-invalid` where a folder is missing: then no request was touched, or, where
+ * the clock steps back meanwhile, the rest of them.
+ */
+export async function runPass(options: PassOptions): Promise<PassReport> {
+  const lock = await Lock.acquire(lockOf(options.authority.dir));
+  try {
+    return await new Pass(options).run();
+  } finally {
+    lock.release();
+  }
+}
+
+class Pass {
+  private readonly options: PassOptions;
+  private readonly inbox: Inbox;
+  private readonly outbox: Outbox;
+  private readonly ledger: Ledger;
+  private readonly history: History;
+  private readonly rules: Rules;
+  private readonly outcomes: Outcome[] = [];
+  /** Whether all that the ledger says of requests is done to their files as well. */
+  private isWhole = true;
+
+  constructor(options: PassOptions) {
+    const { authority, clock, acceptClock } = options;
+    this.options = options;
+    this.inbox = new Inbox(options.inbox);
+    this.outbox = new Outbox(options.outbox);
+    this.ledger = new Ledger(authority.dir);
+    this.ledger.checkClock(clock, acceptClock);
+    this.history = new History(this.ledger.rows());
+    this.rules = { authority, profile: readProfile(authority.dir), history: this.history, clock };
+  }
+
+  async run(): Promise<PassReport> {
+    const { clock, onProgress } = this.options;
+    const started = epochSeconds(clock);
+    this.endCutOff();
+    const { whole, partial, unnamed } = this.inbox.arrivals();
+    for (const file of unnamed) this.rejectUnnamed(file);
+    let done = 0;
+    for (const id of this.inOrder(whole)) {
+      await this.decide(id);
+      onProgress?.(++done, whole.length);
+    }
+    this.append(passEvent(started, this.isWhole, this.counts()));
+    return { outcomes: this.outcomes, partial: partial.filter((id) => !this.endRejection(id)) };
+  }
+
+  /** Ends what a pass that was cut off has begun. */
+  private endCutOff(): void {
+    // Not from the unfinished rows alone: the outbox may be another stick than last time.
+    for (const { id, fingerprint } of this.outbox.drafts()) {
+      const leaf = fingerprint === undefined ? undefined : this.history.leaf(fingerprint);
+      if (leaf?.request?.id === id) {
+        this.outbox.publish(id);
+        this.tellIssued(leaf.request, leaf);
+      } else this.outbox.drop(id);
+    }
+    for (const row of this.history.unfinished) {
+      const { id, requester, document } = row.request;
+      if (!this.inbox.holds(id, document)) continue;
+      if (row.event === 'issue') this.inbox.clear(id);
+      else this.reject(id, row.code, row.detail, requester);
+    }
+  }
+
+  /** By requester and sequence, so that of two requests the later one doesn't make the earlier one old. */
+  private inOrder(ids: readonly string[]): string[] {
+    const keyed = ids.map((id) => ({ id, ...this.orderOf(id) }));
+    keyed.sort((a, b) => compare(a.requester, b.requester) || a.sequence - b.sequence || compare(a.id, b.id));
+    return keyed.map(({ id }) => id);
+  }
+
+  private orderOf(id: string): { requester: string; sequence: number } {
+    try {
+      const { requester, sequence } = parseRequestDocument(this.inbox.read(id).json);
+      return { requester, sequence };
+    } catch {
+      // It is refused in its turn.
+      return { requester: '', sequence: 0 };
+    }
+  }
+
+  private async decide(id: string): Promise<void> {
+    let asked: AuthenticRequest | undefined;
+    try {
+      const { authority, clock } = this.options;
+      asked = authenticate(id, this.inbox.read(id), authority.dir, clock);
+      await this.answer(asked);
+    } catch (error) {
+      if (isOfThePass(error)) throw error;
+      if (isOfTheSystem(error)) this.postpone(id, error);
+      else this.refuse(id, error, asked);
+    }
+  }
+
+  /** Issues what was asked for. */
+  private async answer(asked: AuthenticRequest): Promise<void> {
+    const { authority, clock } = this.options;
+    const { id } = asked.seen;
+    const { spki, names, use, lifetime, keyDigest } = admit(asked, this.rules);
+    const leaf = await issueLeaf(authority, { spki, names, use, lifetime }, clock);
+    this.outbox.stage(id, leaf.chainPem);
+    try {
+      this.append(issueEvent(leaf, { names, use, keyDigest }, asked.seen));
+    } catch (error) {
+      this.outbox.drop(id);
+      throw error;
+    }
+    this.outbox.publish(id);
+    this.tellIssued(asked.seen, { names, serial: leaf.serial, notAfter: leaf.notAfter });
+    this.inbox.clear(id);
+  }
+
+  private refuse(id: string, error: unknown, asked: AuthenticRequest | undefined): void {
+    // What no rule of ours has refused is a defect, and the others shall have their leaves all the same.
+    const code = error instanceof CountersignError ? error.code : 'certificate-request-refused';
+    const detail = error instanceof CountersignError ? error.message : `It can't be read: ${String(error)}`;
+    try {
+      if (asked && !this.history.hasSeen(asked.seen.document)) {
+        this.append(rejectEvent(asked.seen, code, detail));
+      }
+      this.reject(id, code, detail, asked?.seen.requester);
+    } catch (failure) {
+      if (isOfThePass(failure)) throw failure;
+      this.postpone(id, failure);
+    }
+  }
+
+  private reject(id: string, code: string, detail: string, requester: string | undefined): void {
+    this.inbox.reject(id, { code, detail, requester, at: this.isoNow() });
+    this.tell({ outcome: 'rejected', id, code, detail, ...(requester !== undefined && { requester }) });
+  }
+
+  private rejectUnnamed(file: string): void {
+    const code = 'certificate-request-refused';
+    const detail = `${JSON.stringify(file)} can't name a request: write letters, digits, ".", "_" and "-", 64 at most.`;
+    try {
+      const id = this.inbox.rejectUnnamed(file, { code, detail, at: this.isoNow() });
+      this.tell({ outcome: 'rejected', id, code, detail });
+    } catch (error) {
+      this.postpone(file, error);
+    }
+  }
+
+  /** @returns whether these were the rest of a refused request. */
+  private endRejection(id: string): boolean {
+    const isRest = this.inbox.isHalfRejected(id);
+    if (isRest) this.inbox.carryOff(id);
+    return isRest;
+  }
+
+  private postpone(id: string, error: unknown): void {
+    if (this.history.unfinished.some(({ request }) => request.id === id)) this.isWhole = false;
+    this.tell({ outcome: 'postponed', id, detail: error instanceof Error ? error.message : String(error) });
+  }
+
+  private tellIssued(
+    { id, requester }: SeenRequest,
+    { names, serial, notAfter }: { names: Names; serial: string; notAfter: number },
+  ): void {
+    this.tell({ outcome: 'issued', id, requester, names: namesOf(names), serial, notAfter });
+  }
+
+  private append(event: Parameters<Ledger['append']>[0]): void {
+    this.history.add(this.ledger.append(event, this.options.clock));
+  }
+
+  private tell(outcome: Outcome): void {
+    this.outcomes.push(outcome);
+    this.options.onOutcome?.(outcome);
+  }
+
+  private counts(): Record<Outcome['outcome'], number> {
+    const counts = { issued: 0, rejected: 0, postponed: 0 };
+    for (const { outcome } of this.outcomes) counts[outcome]++;
+    return counts;
+  }
+
+  private isoNow(): string {
+    return new Date(this.options.clock.now()).toISOString();
+  }
+}
+
+/** What no other request will fare better with. */
+function isOfThePass(error: unknown): boolean {
+  const codes: readonly ErrorCode[] = ['clock-untrusted', 'ledger-broken', 'passphrase-invalid'];
+  return error instanceof CountersignError && codes.includes(error.code);
+}
+
+/** What isn't the request's fault. */
+function isOfTheSystem(error: unknown): boolean {
+  if (error instanceof CountersignError) return error.code === 'authority-invalid';
+  return error instanceof Error && 'syscall' in error;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

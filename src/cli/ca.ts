@@ -4,11 +4,14 @@
  */
 import type { Command } from 'commander';
 import { deny } from './ca/deny.ts';
+import { enrol } from './ca/enrol.ts';
 import { exportBundle } from './ca/export.ts';
 import { init } from './ca/init.ts';
 import { issue } from './ca/issue.ts';
 import { request } from './ca/request.ts';
+import { run } from './ca/run.ts';
 import { trust } from './ca/trust.ts';
+import { verify } from './ca/verify.ts';
 import { noun } from './command.ts';
 
 export function ca(): Command {
@@ -16,6 +19,9 @@ export function ca(): Command {
     init(),
     request(),
     issue(),
+    enrol(),
+    run(),
+    verify(),
     trust(),
     deny(),
     exportBundle(),

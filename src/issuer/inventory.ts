@@ -1,0 +1,82 @@
+/**
+ * What is shown somewhere, held against the ledger: a certificate that isn't in it was not issued here, whatever it says
+ * of itself.
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import type { History } from './history.ts';
+import { fingerprintOfDer } from './outbox.ts';
+
+/** A certificate as it was found. */
+export interface Shown {
+  /** A file, or `HOST:PORT`. */
+  readonly where: string;
+  readonly certificate: X509Certificate;
+}
+
+export interface Stranger {
+  readonly where: string;
+  readonly serial: string;
+  /** SHA-256 of its DER, in hex. */
+  readonly fingerprint: string;
+  readonly names: string;
+  readonly why: string;
+}
+
+export interface Inventory {
+  /** Certificates that are in the ledger, and the root itself. */
+  readonly known: number;
+  /** Of these, the ones that have ended. */
+  readonly ended: number;
+  readonly strangers: readonly Stranger[];
+}
+
+/**
+ * @param roots SHA-256 of each root's DER, in hex.
+ * @param now epoch seconds.
+ */
+export function takeInventory(
+  shown: Iterable<Shown>,
+  history: History,
+  roots: ReadonlySet<string>,
+  now: number,
+): Inventory {
+  const serials = new Set([...history.leaves()].map(({ serial }) => serial));
+  let known = 0;
+  let ended = 0;
+  const strangers: Stranger[] = [];
+  for (const { where, certificate } of shown) {
+    const fingerprint = fingerprintOfDer(certificate);
+    const leaf = history.leaf(fingerprint);
+    if (leaf || roots.has(fingerprint)) {
+      known++;
+      if (leaf && leaf.notAfter <= now) ended++;
+      continue;
+    }
+    const serial = certificate.serialNumber;
+    // Whoever has the key could do so; nobody else could make both hold.
+    const why = serials.has(serial)
+      ? 'the ledger has this serial number with another certificate'
+      : 'it is not in the ledger';
+    strangers.push({ where, serial, fingerprint, names: namesOf(certificate), why });
+  }
+  return { known, ended, strangers };
+}
+
+function namesOf({ subject, subjectAltName }: X509Certificate): string {
+  return subjectAltName ?? subject?.replaceAll('\n', ', ') ?? 'no names';
+}
+
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/**
+ * The certificates in a file: PEM blocks, or one in DER. What begins as a certificate and isn't one throws the error of
+ * X509Certificate.
+ */
+export function certificatesIn(content: Buffer): X509Certificate[] {
+  const text = content.toString('latin1');
+  const blocks = text.match(BLOCK);
+  if (blocks) return blocks.map((block) => new X509Certificate(block));
+  // A SEQUENCE of more than 255 bytes, as every certificate is.
+  return content[0] === 0x30 && content[1] === 0x82 ? [new X509Certificate(content)] : [];
+}

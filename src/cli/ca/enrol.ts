@@ -27,10 +27,7 @@ export function enrol(): Command {
     .option('--key <file>', 'the public half of its request key (Ed25519, PEM)')
     .option('--replace', 'put it in the place of a key that is still approved')
     .option('--list', 'show who is enrolled, and until when')
-    .option(
-      '--accept-clock',
-      'go on though the clock stands more than 24 h after the newest row of the ledger',
-    )
+    .option(...ACCEPT_CLOCK)
     .action(run);
 }
 

@@ -1,0 +1,21 @@
+/**
+ * The one door to @peculiar/x509, which must find metadata reflection in its place when it is loaded. It takes the
+ * WebCrypto that Node has as a global.
+ * @module
+ */
+import './reflection.ts';
+
+export {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  Extension,
+  GeneralName,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Pkcs10CertificateRequestGenerator,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509';

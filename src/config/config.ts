@@ -71,10 +71,15 @@ export interface Config {
   readonly quotas: readonly QuotaSetting[];
   /** Whether anybody may fetch a key for looking around. */
   readonly publicDemo: boolean;
+  readonly accounts: { readonly registration: Registration };
   readonly logLevel: LogLevel;
   /** The YAML file, absolute; undefined where there is none. */
   readonly file: string | undefined;
 }
+
+/** Whether anybody may make an account, or whoever was invited, or nobody but who runs the gateway. */
+const REGISTRATIONS = ['open', 'invited', 'closed'] as const;
+export type Registration = (typeof REGISTRATIONS)[number];
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -120,6 +125,12 @@ const originList = list('origins, such as [https://api.example.com]', text('an o
 const networkList = list('networks, such as [10.0.0.0/8]', text('a network', readNetwork));
 const logLevel = z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 
+const accounts = group('{ registration: invited }', {
+  registration: z
+    .enum(REGISTRATIONS, { error: `must be one of ${REGISTRATIONS.join(', ')}` })
+    .default('closed'),
+});
+
 const SETTINGS: Readonly<Record<string, readonly string[]>> = {
   '': [
     'host',
@@ -137,6 +148,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
     'routes',
     'quotas',
     'publicDemo',
+    'accounts',
     'logLevel',
   ],
   tls: tlsSettings,
@@ -144,6 +156,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
   limits: Object.keys(limits.shape),
   'limits.failures': Object.keys(failures.shape),
   idempotency: Object.keys(idempotency.shape),
+  accounts: Object.keys(accounts.shape),
   'roles.*': roleSettings,
   'routes.*': routeSettings,
   'quotas.*': quotaSettings,
@@ -197,6 +210,7 @@ export function loadConfig(
     routes: file.setting('routes', routes(listed)) ?? [],
     quotas: file.setting('quotas', quotas) ?? [],
     publicDemo: file.setting('publicDemo', flag()) ?? false,
+    accounts: file.setting('accounts', accounts) ?? accounts.parse({}),
     logLevel: file.setting('logLevel', logLevel) ?? 'info',
     file: name === undefined ? undefined : resolve(cwd, name),
   };

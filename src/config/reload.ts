@@ -6,7 +6,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Config, isLoopbackHost } from './config.ts';
 
 /** Nothing that is in flight, kept or listened on depends on these. */
-export const FOLLOWED = ['routes', 'roles', 'grantableRoles', 'quotas', 'origins', 'logLevel'] as const;
+export const FOLLOWED = [
+  'routes',
+  'roles',
+  'grantableRoles',
+  'quotas',
+  'accounts',
+  'origins',
+  'logLevel',
+] as const;
 
 export interface Reload {
   /** The configuration in force with what it can follow of the new one. */

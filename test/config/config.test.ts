@@ -24,6 +24,7 @@ describe('without file and variables', () => {
       routes: [],
       quotas: [],
       publicDemo: false,
+      accounts: { registration: 'closed' },
       logLevel: 'info',
       file: undefined,
     });

@@ -31,24 +31,21 @@ export interface LoginLimits {
   readonly address: BucketSize;
   /** Wrong codes after a right password, by account. */
   readonly codes: BucketSize;
-  /** Hashes that are computed or waited for at once, in this process. */
-  readonly mostAtOnce: number;
 }
 
 export const LOGIN_LIMITS: LoginLimits = {
   pair: { burst: 20, perSecond: 1 / 30 },
   address: { burst: 100, perSecond: 1 / 6 },
   codes: { burst: 10, perSecond: 1 / 300 },
-  mostAtOnce: 64,
 };
 
 /** More than these are not told apart at one time; the longest quiet are forgotten first. */
 const MOST_KEYS = 50_000;
 
-/** A try that was let through. One of the two is called, once. */
+/** A try that was let through, and charged. */
 export interface LoginTry {
-  succeeded(): void;
-  failed(): void;
+  /** Where it succeeded, or came to no end: once. */
+  giveBack(): void;
 }
 
 export class LoginThrottle {
@@ -56,8 +53,6 @@ export class LoginThrottle {
   private readonly addresses: Buckets;
   private readonly codes: Buckets;
   private readonly failures: Pick<FailureBuckets, 'wait'>;
-  private readonly mostAtOnce: number;
-  private underWay = 0;
 
   /** @param failures of all calls, which the pipeline charges. */
   constructor(clock: Clock, failures: Pick<FailureBuckets, 'wait'>, limits: LoginLimits = LOGIN_LIMITS) {
@@ -65,30 +60,20 @@ export class LoginThrottle {
     this.addresses = new Buckets(limits.address, clock);
     this.codes = new Buckets(limits.codes, clock);
     this.failures = failures;
-    this.mostAtOnce = limits.mostAtOnce;
   }
 
-  /** @throws rate-limited, overloaded */
+  /** @throws rate-limited */
   begin(email: string, address: string): LoginTry {
     const where = bucketKey(address);
     const pair = `${createHash('sha256').update(emailKey(email)).digest('base64')} ${where}`;
     const wait = Math.max(this.failures.wait(address), this.addresses.wait(where), this.pairs.wait(pair));
     if (wait > 0) throw tooMany(wait);
-    if (this.underWay >= this.mostAtOnce) {
-      const headers = { 'Retry-After': '1' };
-      throw new CountersignError('overloaded', 'Too many logins at this moment; try again.', { headers });
-    }
-    this.underWay += 1;
     this.addresses.take(where);
     this.pairs.take(pair);
     return {
-      succeeded: () => {
-        this.underWay -= 1;
+      giveBack: () => {
         this.addresses.giveBack(where);
         this.pairs.giveBack(pair);
-      },
-      failed: () => {
-        this.underWay -= 1;
       },
     };
   }

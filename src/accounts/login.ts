@@ -13,7 +13,7 @@ import { epochSeconds } from '../clock.ts';
 import type { KeyVault } from '../consumers/key-vault.ts';
 import { CountersignError } from '../errors.ts';
 import type { Account, AccountChanges, AccountReader, SecondFactor } from './account.ts';
-import type { LoginThrottle } from './login-throttle.ts';
+import type { LoginThrottle, LoginTry } from './login-throttle.ts';
 import {
   drawEnrolment,
   openFactor,
@@ -89,20 +89,27 @@ export class Logins {
 
   /**
    * Decides, and changes nothing.
-   * @throws login-failed, whatever is wrong; rate-limited and overloaded before anything is looked at.
+   * @throws login-failed, whatever is wrong; rate-limited before anything is looked at, and overloaded.
    */
   async judge(attempt: LoginAttempt): Promise<LoginProof> {
     const bounded = withinBounds(attempt);
     const tried = this.parts.throttle.begin(bounded.email, bounded.address);
-    let proof: LoginProof | undefined;
-    try {
-      proof = await this.decide(bounded);
-    } finally {
-      if (proof) tried.succeeded();
-      else tried.failed();
-    }
+    const proof = await decided(tried, () => this.decide(bounded));
     if (!proof) throw loginFailed();
     return proof;
+  }
+
+  /**
+   * Judges the password alone, of somebody who is let in already: where it is asked for once more. Whoever has taken a
+   * session over guesses no faster than at the login.
+   * @throws login-failed; rate-limited before anything is looked at, and overloaded.
+   */
+  async judgeAgain(account: Account, password: string, address: string): Promise<void> {
+    const { passwords, throttle } = this.parts;
+    const bounded = withinBounds({ email: account.email, password, address });
+    const tried = throttle.begin(bounded.email, address);
+    if (!(await decided(tried, () => passwords.verify(account.passwordHash, bounded.password))))
+      throw wrongPassword();
   }
 
   /**
@@ -182,6 +189,24 @@ export function loginFailed(): CountersignError {
       '(countersign account add prints it).',
     { headers: { 'WWW-Authenticate': 'Basic realm="countersign", charset="UTF-8"' } },
   );
+}
+
+/** A browser's page holds a session: it is not asked for Basic, which would open a dialogue of the browser's own. */
+export function wrongPassword(): CountersignError {
+  const headers = { 'WWW-Authenticate': 'Bearer realm="countersign"' };
+  return new CountersignError('login-failed', 'The password is wrong; nothing was changed.', { headers });
+}
+
+/** A try that was right costs nothing, and nor does one that wasn't judged. */
+async function decided<T>(tried: LoginTry, decide: () => Promise<T>): Promise<T> {
+  try {
+    const verdict = await decide();
+    if (verdict) tried.giveBack();
+    return verdict;
+  } catch (error) {
+    tried.giveBack();
+    throw error;
+  }
 }
 
 /** What is longer than anything that could be right is hashed as nothing, so that no hash takes longer than another. */

@@ -124,7 +124,7 @@ export async function enrol(
 
 /**
  * Confirms what awaits its first code, and uses the code up.
- * @throws conflict where nothing does; login-failed for a wrong code.
+ * @throws conflict where nothing does; validation-failed for a wrong code.
  */
 export async function confirmEnrolment(
   tx: AccountReader & AccountChanges,
@@ -166,10 +166,10 @@ export function requiresSecondFactor({ roles }: Pick<Account, 'roles'>): boolean
 }
 
 function wrongCode(): CountersignError {
-  return new CountersignError(
-    'login-failed',
-    'The code is not that of the new second factor: check the clock of the device, and send the code that it shows now.',
-  );
+  const detail = 'it is not the code that the new second factor shows now; check the clock of the device';
+  return new CountersignError('validation-failed', `The input is not allowed: totp: ${detail}.`, {
+    members: { errors: [{ path: 'totp', detail }] },
+  });
 }
 
 function drawRecoveryCode(): string {

@@ -9,6 +9,7 @@ import { calculateJwkThumbprint } from 'jose';
 import { type Clock, epochSeconds } from '../clock.ts';
 import type { KeyVault } from '../consumers/key-vault.ts';
 import type { UnitOfWork } from '../idempotency/run.ts';
+import { ACCESS_LIFE } from './access-token.ts';
 import type { AccountChanges, AccountReader } from './account.ts';
 import type { SigningKey } from './token-store.ts';
 
@@ -23,8 +24,8 @@ export interface SigningKeysParts {
   readonly vault: Pick<KeyVault, 'seal' | 'open'>;
   readonly accounts: Pick<AccountReader, 'signingKeys'>;
   readonly commitGroup: UnitOfWork<{ readonly accounts: AccountReader & AccountChanges }>;
-  /** Seconds for which a signature counts, clocks that differ included. */
-  readonly countsFor: number;
+  /** Seconds by which clocks may differ. */
+  readonly skew: number;
 }
 
 export class SigningKeys {
@@ -70,7 +71,7 @@ export class SigningKeys {
 
   /** Makes the next key, unless another process has. @returns all that there are. */
   private async addNext(): Promise<SigningKey[]> {
-    const { clock, vault, commitGroup, countsFor } = this.parts;
+    const { clock, vault, commitGroup, skew } = this.parts;
     const now = epochSeconds(clock);
     const { publicKey, privateKey } = generateKeyPairSync('ed25519');
     const { kty, crv, x } = publicKey.export({ format: 'jwk' });
@@ -87,7 +88,7 @@ export class SigningKeys {
         publicKey: jwk,
         createdAt: now,
         signsUntil,
-        verifiesUntil: signsUntil + countsFor,
+        verifiesUntil: signsUntil + ACCESS_LIFE + skew,
       };
       await accounts.signingKeys.add(key);
       return [...known, key];

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { ConfigFile } from './config-file.ts';
 import { Environment, readOrigins, readPath, type Variables } from './environment.ts';
 import { Faults } from './faults.ts';
+import { completeMail, type MailSettings, mail, mailSettings } from './mail.ts';
 import {
   isLoopbackHost,
   type Origin,
@@ -22,6 +23,7 @@ import { repeatedPaths, roleSettings, roles, routeSettings, routes, type Upstrea
 import { flag, group, list, quantity, text } from './setting-types.ts';
 import { checkTls, completeTls, type TlsSettings, tls, tlsSettings } from './tls.ts';
 
+export type { MailSettings } from './mail.ts';
 export { isLoopbackHost, type Origin, originText, publicOrigins } from './origins.ts';
 export type { QuotaSetting } from './quotas.ts';
 export { isReservedPath, type UpstreamRoute } from './routes.ts';
@@ -71,7 +73,11 @@ export interface Config {
   readonly quotas: readonly QuotaSetting[];
   /** Whether anybody may fetch a key for looking around. */
   readonly publicDemo: boolean;
-  readonly accounts: { readonly registration: Registration };
+  readonly accounts: {
+    readonly registration: Registration;
+    /** The server that mail goes through; undefined where it is written into files. */
+    readonly mail?: MailSettings | undefined;
+  };
   readonly logLevel: LogLevel;
   /** The YAML file, absolute; undefined where there is none. */
   readonly file: string | undefined;
@@ -129,6 +135,7 @@ const accounts = group('{ registration: invited }', {
   registration: z
     .enum(REGISTRATIONS, { error: `must be one of ${REGISTRATIONS.join(', ')}` })
     .default('closed'),
+  mail: mail.optional(),
 });
 
 const SETTINGS: Readonly<Record<string, readonly string[]>> = {
@@ -157,6 +164,7 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
   'limits.failures': Object.keys(failures.shape),
   idempotency: Object.keys(idempotency.shape),
   accounts: Object.keys(accounts.shape),
+  'accounts.mail': mailSettings,
   'roles.*': roleSettings,
   'routes.*': routeSettings,
   'quotas.*': quotaSettings,
@@ -188,6 +196,7 @@ export function loadConfig(
   const roleList = file.setting('roles', roles);
   const listed = roleList?.map(({ name }) => name);
   const config: Config = {
+  const people = file.setting('accounts', accounts) ?? accounts.parse({});
     host: first(host) ?? '127.0.0.1',
     port: first(ports) ?? 8080,
     adminPort: first(adminPorts),
@@ -210,7 +219,10 @@ export function loadConfig(
     routes: file.setting('routes', routes(listed)) ?? [],
     quotas: file.setting('quotas', quotas) ?? [],
     publicDemo: file.setting('publicDemo', flag()) ?? false,
-    accounts: file.setting('accounts', accounts) ?? accounts.parse({}),
+    accounts: {
+      registration: people.registration,
+      mail: completeMail(people.mail, env.smtpPassword(cwd), faults),
+    },
     logLevel: file.setting('logLevel', logLevel) ?? 'info',
     file: name === undefined ? undefined : resolve(cwd, name),
   };
@@ -225,9 +237,15 @@ export function credentialsFile(environment: Variables = process.env): string | 
   return environment.COUNTERSIGN_CREDENTIALS || undefined;
 }
 
-/** The configuration as it may be shown: with the master key told as set or not. */
+/** The configuration as it may be shown: with its secrets told as set or not. */
 export function maskedConfig(config: Config): Readonly<Record<string, unknown>> {
-  return { ...config, masterKey: config.masterKey === undefined ? undefined : '(set)' };
+  const { masterKey, accounts } = config;
+  const { mail } = accounts;
+  return {
+    ...config,
+    masterKey: masterKey === undefined ? undefined : '(set)',
+    accounts: { ...accounts, ...(mail?.password !== undefined && { mail: { ...mail, password: '(set)' } }) },
+  };
 }
 
 /** What no setting shows by itself. */

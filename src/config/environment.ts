@@ -21,6 +21,8 @@ const KNOWN = [
   'COUNTERSIGN_MASTER_KEY',
   'COUNTERSIGN_MASTER_KEY_FILE',
   'COUNTERSIGN_CREDENTIALS',
+  'COUNTERSIGN_SMTP_PASSWORD',
+  'COUNTERSIGN_SMTP_PASSWORD_FILE',
 ];
 
 export class Environment {
@@ -77,6 +79,27 @@ export class Environment {
     } catch (error) {
       const { code = 'not readable' } = error as NodeJS.ErrnoException;
       this.faults.add('COUNTERSIGN_MASTER_KEY_FILE', `can't be read: ${file} (${code})`);
+      return undefined;
+    }
+  }
+
+  /** Of the mail server. Its value is never repeated in a fault. @param cwd what a relative path starts from. */
+  smtpPassword(cwd = process.cwd()): string | undefined {
+    const password = this.variables.COUNTERSIGN_SMTP_PASSWORD || undefined;
+    const file = this.variable('COUNTERSIGN_SMTP_PASSWORD_FILE', readPath);
+    if (file === undefined) return password;
+    if (password !== undefined) {
+      this.faults.add(
+        'COUNTERSIGN_SMTP_PASSWORD_FILE',
+        'stands beside COUNTERSIGN_SMTP_PASSWORD; unset one of them',
+      );
+      return undefined;
+    }
+    try {
+      return readFileSync(resolve(cwd, file), 'utf8').replace(/\r?\n$/, '');
+    } catch (error) {
+      const { code = 'not readable' } = error as NodeJS.ErrnoException;
+      this.faults.add('COUNTERSIGN_SMTP_PASSWORD_FILE', `can't be read: ${file} (${code})`);
       return undefined;
     }
   }

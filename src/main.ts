@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import { Passwords } from './accounts/password.ts';
 import { Minutes } from './audit/minutes.ts';
 import { RepeatedRefusals } from './audit/repeated-refusals.ts';
 import { UnverifiedCalls } from './audit/unverified-calls.ts';
@@ -35,6 +36,7 @@ import { apiDocument } from './gateway/routes/management/openapi.ts';
 import { managementRoutes } from './gateway/routes/management/table.ts';
 import { operationRoute } from './gateway/routes/operations.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
+import { peopleParts } from './gateway/routes/people/parts.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
@@ -208,13 +210,23 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   let origins: readonly Origin[] = [];
   let port = 0;
 
+  const buckets = new FailureBuckets(config.limits.failures, clock);
+  const people = peopleParts({
+    ...parts,
+    accounts: store.accounts,
+    passwords: new Passwords(),
+    failures: buckets,
+    origin: () => originText(origins[0] as Origin),
+  });
   const app = createApp({
     clock,
     logger,
     metrics,
     keys,
     nonces: store.nonces,
-    buckets: new FailureBuckets(config.limits.failures, clock),
+    buckets,
+    people,
+    commitGroup: store.commitGroup,
     quotas: () => quotas,
     quotaStore: store.quotas,
     peers: new Peers(config.trustedProxies),

@@ -54,6 +54,7 @@ describe('the README', () => {
       'limitFailures',
       'findRoute',
       'authenticate',
+      'authenticatePerson',
       'claimNonce',
       'limitConsumer',
       'readBody',

@@ -1,5 +1,5 @@
 /**
- * Refusals after a good MAC that come again and again. The first of a minute have a row each; beyond them they are
+ * Refusals of callers that are known, and that come again and again. The first of a minute have a row each; beyond them they are
  * counted, since whoever has seen one signed message can send it as often as he likes, for ever, and a row each would
  * let him fill the disk.
  * @module
@@ -12,7 +12,8 @@ export const ROWS_A_MINUTE = 20;
 /** What a refusal is told apart by: as many kinds as there are keys and codes. */
 export interface RefusalKind {
   readonly actor: string;
-  readonly keyid: string;
+  /** Undefined for a person. */
+  readonly keyid: string | undefined;
   readonly code: string;
 }
 
@@ -44,14 +45,14 @@ export class RepeatedRefusals {
       actor,
       action: 'calls.refused',
       subject: 'gateway',
-      keyid,
+      ...(keyid !== undefined && { keyid }),
       detail: { code, count: counted },
     }));
   }
 
   /** Counts again what was taken and could not be written. */
   putBack(events: readonly AuditEvent[]): void {
-    for (const { actor, keyid = '', detail } of events) {
+    for (const { actor, keyid, detail } of events) {
       const { code, count } = detail as { code: string; count: number };
       this.tallyOf({ actor, keyid, code }).counted += count;
     }

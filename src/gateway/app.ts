@@ -12,11 +12,13 @@ import type { FailureBuckets } from '../limits/failure-bucket.ts';
 import type { QuotaStore } from '../limits/quotas.ts';
 import type { NonceStore } from '../replay/nonces.ts';
 import type { LifePolicy } from '../signatures/request-profile.ts';
+import type { CommitGroup } from '../storage/unit-of-work.ts';
 import type { CallState, Stage } from './call.ts';
 import type { Metrics } from './metrics.ts';
 import { answer } from './middleware/answer.ts';
 import { auditRefusal, type RecordRefusal } from './middleware/audit-refusal.ts';
 import { authenticate } from './middleware/authenticate.ts';
+import { authenticatePerson, type People } from './middleware/authenticate-person.ts';
 import { authorizeCall } from './middleware/authorize-call.ts';
 import { claimNonce } from './middleware/claim-nonce.ts';
 import { drainBody } from './middleware/drain-body.ts';
@@ -44,6 +46,8 @@ export interface AppParts {
   readonly buckets: FailureBuckets;
   readonly quotas: () => ConsumerQuotas;
   readonly quotaStore: QuotaStore;
+  readonly people: People;
+  readonly commitGroup: CommitGroup;
   readonly peers: Peers;
   readonly origins: () => readonly Origin[];
   readonly routes: () => Routes;
@@ -57,7 +61,7 @@ export interface AppParts {
 /** On the way in from top to bottom, on the way out from bottom to top. */
 export function pipeline(parts: AppParts): readonly Stage[] {
   const { clock, logger, metrics, keys, nonces, buckets, quotas, quotaStore, peers, origins, routes } = parts;
-  const { life, record } = parts;
+  const { life, record, people, commitGroup } = parts;
   return [
     drainBody,
     logRequest({ logger, metrics }),
@@ -70,6 +74,7 @@ export function pipeline(parts: AppParts): readonly Stage[] {
     limitFailures({ buckets, keys }),
     findRoute({ routes }),
     authenticate({ clock, keys, life }),
+    authenticatePerson({ clock, people, commitGroup }),
     claimNonce({ clock, keys, nonces, quotaStore }),
     limitConsumer({ quotas, quotaStore }),
     readBody({ mostBytes: parts.mostBody }),

@@ -38,8 +38,12 @@ export interface Person {
   readonly roles: readonly string[] | undefined;
   /** The access token's `jti`. */
   readonly tokenId?: string;
+  /** Of the refresh tokens that the access token was issued with: logging out ends it. */
+  readonly family?: string;
   /** The hash of the session's id, as it is stored. */
   readonly session?: Buffer;
+  /** What the session's page must send with changes: see middleware/authenticate-person.ts. */
+  readonly csrf?: string;
 }
 
 /** What a route takes, part by part: what is left out may not be there. */
@@ -94,6 +98,8 @@ export interface Route {
   readonly conditions: boolean;
   /** Whether `%2f` may stand in the path. */
   readonly encodedSlash: boolean;
+  /** What stands where nothing is served: it answers 404 or 405 to whomever, and looks at no token or password. */
+  readonly unrouted?: true;
   /** Answers whatever the Host, unauthenticated: for load balancers. */
   readonly probe?: true;
   answer(ctx: Context): void | Promise<void>;

@@ -48,7 +48,7 @@ export interface EndpointCall<I, Role extends string, Tx = unknown> {
    * Asked inside the transaction, once it has followed every change: what the caller may do now. Throws where it may
    * not do this any more, also where it did it before and asks for the result.
    */
-  readonly authorize: (tx: Tx) => Authorized<Role>;
+  readonly authorize: (tx: Tx) => Authorized<Role> | Promise<Authorized<Role>>;
 }
 
 export interface RunOptions {
@@ -83,7 +83,7 @@ export function runEndpoint<Tx extends EndpointTransaction, I, P, S, C, Role ext
   return unitOfWork.run(endpoint.name, async (shared) => {
     const tx = withDerivedKeys(shared, id);
     const known = await firstRecord(tx, id, call);
-    const context = call.authorize(shared);
+    const context = await call.authorize(shared);
     if (known) {
       const keptUntil = identity.by === 'key' ? known.keptUntil : undefined;
       return { result: opened(id, known, options.sealing), replayed: true, keptUntil };

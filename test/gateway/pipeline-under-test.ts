@@ -2,6 +2,7 @@
  * The pipeline over a started gateway's store, with parts of the test's own choice: its routes, its limits.
  * @module
  */
+import { Passwords } from '../../src/accounts/password.ts';
 import { RepeatedRefusals } from '../../src/audit/repeated-refusals.ts';
 import { UnverifiedCalls } from '../../src/audit/unverified-calls.ts';
 import { KeyDirectory } from '../../src/consumers/key-directory.ts';
@@ -11,6 +12,7 @@ import { Listener } from '../../src/gateway/listener.ts';
 import { Metrics } from '../../src/gateway/metrics.ts';
 import { recordRefusal } from '../../src/gateway/middleware/audit-refusal.ts';
 import { Peers } from '../../src/gateway/peer.ts';
+import { peopleParts } from '../../src/gateway/routes/people/parts.ts';
 import { Routes } from '../../src/gateway/routes/routes.ts';
 import { ConsumerQuotas } from '../../src/limits/consumer-quotas.ts';
 import { FailureBuckets } from '../../src/limits/failure-bucket.ts';
@@ -44,16 +46,32 @@ export async function startPipeline(
 ): Promise<PipelineUnderTest> {
   const log = capturedLog();
   const routes = new Routes({ own, local: new Set(), management: [], upstream: () => undefined });
+  const keys = new KeyDirectory(store.consumers, store.vault);
+  const buckets = new FailureBuckets({ burst: 200, perSecond: 20 }, clock);
+  const { commitGroup } = store;
   let authority = '';
   const app = createApp({
     clock,
     logger: log.logger,
     metrics: new Metrics(() => 0),
-    keys: new KeyDirectory(store.consumers, store.vault),
+    keys,
     nonces: store.nonces,
-    buckets: new FailureBuckets({ burst: 200, perSecond: 20 }, clock),
+    buckets,
     quotas: () => new ConsumerQuotas([]),
     quotaStore: store.quotas,
+    people: peopleParts({
+      clock,
+      keys,
+      commitGroup,
+      vault: store.vault,
+      skew: 30,
+      keyLife: 3600,
+      accounts: store.accounts,
+      passwords: new Passwords(),
+      failures: buckets,
+      origin: () => `http://${authority}`,
+    }),
+    commitGroup,
     peers: new Peers([]),
     origins: () => [{ scheme: 'http', authority }],
     routes: () => routes,

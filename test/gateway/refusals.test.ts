@@ -321,6 +321,10 @@ describe('each refusal', () => {
       'idempotency-in-flight',
       'idempotency-mismatch',
       'outcome-unknown',
+      // People's: middleware/authenticate-person.test.ts.
+      'token-invalid',
+      'login-failed',
+      'csrf',
     ];
     expect([...new Set(rows.map(({ code }) => code)), ...elsewhere].sort()).toEqual([...refusalCodes].sort());
   });

@@ -6,8 +6,8 @@ import { CountersignError } from '../../errors.ts';
 import type { Stage } from '../call.ts';
 
 export const answer: Stage = async function answer(ctx) {
-  const { route, message, verified } = ctx.state;
-  if (verified && route.idempotency === 'none' && message.fields.has('idempotency-key')) {
+  const { route, message, verified, person } = ctx.state;
+  if ((verified || person) && route.idempotency === 'none' && message.fields.has('idempotency-key')) {
     throw new CountersignError(
       'idempotency-key-invalid',
       'This route does not remember results, so an Idempotency-Key would promise what is not kept; leave it out.',

@@ -1,5 +1,5 @@
 /**
- * Records refusals before they are sent: a row each after a good MAC (counted where they
+ * Records refusals before they are sent: a row each once the caller is known (counted where they
  * repeat without end), and a count by address before one. What can't be
  * recorded isn't answered, but with `store-unavailable`.
  * @module
@@ -29,17 +29,18 @@ export function recordRefusal({
   logger,
 }: RecordRefusalParts): RecordRefusal {
   return async function recordRefusal({ state }, error) {
-    const { verified, address, route, actor, requestId } = state;
+    const { verified, person, address, route, actor, requestId } = state;
     const code = codeOf(error);
-    if (!verified) {
+    if (!verified && !person) {
       unverified.count(address, code);
       return error;
     }
     // The store has just not answered: to ask it once more would only stall the others.
     if (code === 'store-unavailable') return error;
-    const { keyid } = verified.parameters;
+    const keyid = verified?.parameters.keyid;
     if (!repeated.admit({ actor, keyid, code })) return error;
-    const row = { actor, action: 'call.refused', subject: route.name, keyid, requestId, detail: { code } };
+    const by = { actor, ...(keyid !== undefined && { keyid }) };
+    const row = { ...by, action: 'call.refused', subject: route.name, requestId, detail: { code } };
     try {
       // All refusals of one turn share one commit.
       await commitGroup.run('audit a refusal', (tx) => tx.audit.append(row));

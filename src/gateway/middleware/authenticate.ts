@@ -5,7 +5,6 @@
  */
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { KeyDirectory } from '../../consumers/key-directory.ts';
-import { CountersignError } from '../../errors.ts';
 import { judgeTimes, type LifePolicy } from '../../signatures/request-profile.ts';
 import { bearsSignature } from '../../signatures/signature-input.ts';
 import { presentRequest, verifyRequest } from '../../signatures/verify-request.ts';
@@ -17,26 +16,13 @@ export interface AuthenticateParts {
   readonly life: LifePolicy;
 }
 
-/** What a call that bears no signature is asked for (RFC 9421 section 5). */
-const CHALLENGE = {
-  'Accept-Signature':
-    'cs=("@method" "@target-uri" "content-digest" "content-type");created;expires;nonce;keyid;alg="hmac-sha256";tag="countersign-request-v1"',
-  'WWW-Authenticate': 'Signature realm="countersign"',
-};
-
 export function authenticate({ clock, keys, life }: AuthenticateParts): Stage {
   return async function authenticate(ctx, next) {
     const { state } = ctx;
     const { route, message } = state;
     if (route.probe) return next();
-    if (!bearsSignature(message.fields)) {
-      if (route.credential === 'none') return next();
-      throw new CountersignError(
-        'signature-missing',
-        'This call must be signed (RFC 9421, hmac-sha256): see Accept-Signature for what to cover.',
-        { headers: CHALLENGE },
-      );
-    }
+    // Who calls without one is the next stage's to say.
+    if (!bearsSignature(message.fields)) return next();
     const now = epochSeconds(clock);
     const request = presentRequest(message, life, route, now);
     const key = keys.find(request.presented.parameters.keyid);

@@ -10,7 +10,7 @@ import type { QuotaStore } from '../../limits/quotas.ts';
 import type { NonceStore } from '../../replay/nonces.ts';
 import { signatureExpired } from '../../signatures/request-profile.ts';
 import type { VerifiedRequest } from '../../signatures/verify-request.ts';
-import type { CallState, Stage } from '../call.ts';
+import { type CallState, type Route, type Stage, takes } from '../call.ts';
 
 export interface ClaimNonceParts {
   readonly clock: Clock;
@@ -65,12 +65,22 @@ export function claimNonce({ clock, keys, nonces, quotaStore }: ClaimNonceParts)
   /** Looks the key up again: a claim has followed what other processes changed, up to its own commit. */
   function admit(state: CallState, { parameters }: VerifiedRequest): void {
     if (state.untimely) throw state.untimely;
+    refuseServices(state.route);
     const now = epochSeconds(clock);
     const key = activeKey(keys, parameters.keyid, now, state.address);
     keys.usage.count(key.keyid, now);
     state.context = key.context;
     state.actor = key.actor;
   }
+}
+
+/** Some routes are for people alone: a key has no password, and no sessions to end. */
+function refuseServices(route: Route): void {
+  if (route.credential === 'none' || takes(route, 'signature')) return;
+  throw new CountersignError(
+    'key-forbidden',
+    'This route is for people: it takes a bearer token or a session, and no signature.',
+  );
 }
 
 /** The key, as it stands now: `key-inactive` where it isn't good any more, `key-forbidden` from another address. */

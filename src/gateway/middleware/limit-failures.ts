@@ -1,5 +1,5 @@
 /**
- * Makes an address pay for calls without a good MAC: when its bucket is empty, unknown keys are refused unread. So are
+ * Makes an address pay for calls of nobody who is known: when its bucket is empty, unknown keys are refused unread. So are
  * calls by the public demo key, which pay alike: anybody can make its MAC, and each refused message would leave a nonce.
  * @module
  */
@@ -22,14 +22,17 @@ export function limitFailures({ buckets, keys }: { buckets: FailureBuckets; keys
       await next();
     } catch (error) {
       // The gateway's own failures are nobody's fault but ours.
-      const isAnybodys = !state.verified || state.consumer === PUBLIC_DEMO;
+      const isAnybodys = (!state.verified && !state.person) || state.consumer === PUBLIC_DEMO;
       if (isAnybodys && toProblem(error).status < 500) buckets.charge(state.address);
       throw error;
     }
   };
 }
 
-/** Only a glance: a known key is verified with care afterwards, and an unsigned call is refused cheaply anyway. */
+/**
+ * Only a glance: a known key is verified with care afterwards. An unsigned call is refused cheaply anyway, and one with
+ * a password by the logins' own throttle (accounts/login-throttle.ts).
+ */
 function refuseUnknown(signatureInput: string | undefined, wait: number, keys: KeyDirectory): void {
   if (signatureInput === undefined) return;
   // A proxy may have put a signature of its own beside the caller's.

@@ -33,7 +33,7 @@ function pathLogged(target: string): string | undefined {
 
 /** What is logged of a call: never a header field, a query or a body, which may hold anything. */
 function line(ctx: Context, code: string, milliseconds: number) {
-  const { requestId, verified, consumer, address } = ctx.state;
+  const { requestId, verified, consumer, person, address } = ctx.state;
   return {
     requestId,
     method: ctx.req.method,
@@ -42,6 +42,7 @@ function line(ctx: Context, code: string, milliseconds: number) {
     code,
     keyid: verified?.parameters.keyid,
     consumer,
+    account: person?.account,
     address,
     ms: Math.round(milliseconds * 1000) / 1000,
   };

@@ -1,33 +1,35 @@
 /**
- * Reads the body up to the limit. Whatever is above it is refused from Content-Length alone.
+ * Reads the body up to the limit: a signed one as it is, an unsigned one where the route is for people. Whatever is above it is refused from Content-Length alone.
  * @module
  */
 import type { IncomingMessage } from 'node:http';
-import { CountersignError } from '../../errors.ts';
 import { announcesBody } from '../../signatures/request-profile.ts';
-import type { Stage } from '../call.ts';
+import type { Context, Stage } from '../call.ts';
+import { gone, MOST_FORM, readFormBody, tooLarge } from '../form-body.ts';
 
 export function readBody({ mostBytes }: { mostBytes: number }): Stage {
   return async function readBody(ctx, next) {
-    const { state, req, res } = ctx;
-    // Without a good MAC nothing is read: no route asks for an unsigned body.
-    if (state.verified && announcesBody(state.message)) {
-      const { fields } = state.message;
-      if (Number(fields.get('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes);
-      // The caller may hold its body back until it is told to go on; HTTP/1.0 knows no such answer.
-      if (fields.has('expect') && req.httpVersion === '1.1') {
-        res.writeContinue();
-        state.continued = true;
-      }
-      state.body = await collect(req, mostBytes);
+    const { state } = ctx;
+    if (!announcesBody(state.message)) return next();
+    if (state.verified) {
+      begin(ctx, mostBytes);
+      state.body = await collect(ctx.req, mostBytes);
+    } else if (state.route.reads === 'people') {
+      begin(ctx, MOST_FORM);
+      await readFormBody(ctx);
     }
     return next();
   };
 }
 
-function tooLarge(mostBytes: number): CountersignError {
-  const detail = `The body is larger than ${mostBytes} bytes; send less at a time.`;
-  return new CountersignError('body-too-large', detail, { headers: { Connection: 'close' } });
+function begin({ state, req, res }: Context, mostBytes: number): void {
+  const { fields } = state.message;
+  if (Number(fields.get('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes);
+  // The caller may hold its body back until it is told to go on; HTTP/1.0 knows no such answer.
+  if (fields.has('expect') && req.httpVersion === '1.1') {
+    res.writeContinue();
+    state.continued = true;
+  }
 }
 
 /** The whole body; `body-too-large` where it grows beyond the limit, `connection-lost` where it ends too early. */
@@ -51,8 +53,4 @@ function collect(req: IncomingMessage, mostBytes: number): Promise<Buffer> {
     const onClose = () => settle(() => reject(gone()));
     req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   });
-}
-
-function gone(): CountersignError {
-  return new CountersignError('connection-lost', 'The connection ended before the body did.');
 }

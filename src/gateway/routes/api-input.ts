@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { Fault } from '../../consumers/consumer.ts';
 import { CountersignError } from '../../errors.ts';
 import { pathOf } from '../../signatures/components.ts';
-import type { Context, RouteSchema } from '../call.ts';
+import type { CallState, Context, RouteSchema } from '../call.ts';
 import { readStrictJson } from '../json-body.ts';
 import { isNarrowed } from '../middleware/authorize-call.ts';
 
@@ -30,11 +30,17 @@ export function apiInput({ state }: Context): ApiInput {
   return {
     params: state.params,
     query: readQuery(target.slice(pathOf(target).length + 1)),
-    body: state.body.length > 0 ? readStrictJson(state.body) : undefined,
+    body: bodyOf(state),
     ifMatch: fields.get('if-match'),
     ifNoneMatch: fields.get('if-none-match'),
     narrowed: isNarrowed(state),
   };
+}
+
+/** A signed body is read here, from its exact bytes; an unsigned one was read before (gateway/form-body.ts). */
+function bodyOf({ verified, body, form }: CallState): unknown {
+  if (!verified) return form;
+  return body.length > 0 ? readStrictJson(body) : undefined;
 }
 
 function readQuery(text: string): Record<string, string | string[]> {

@@ -14,7 +14,6 @@ import type { CommitGroup, Transaction } from '../../storage/unit-of-work.ts';
 import {
   type Context,
   type CredentialKind,
-  callerOf,
   type Route,
   type RouteDescription,
   type RouteSchema,
@@ -29,6 +28,7 @@ import {
 } from '../idempotent-call.ts';
 import { permit } from '../middleware/authorize-call.ts';
 import { activeKey } from '../middleware/claim-nonce.ts';
+import { currentContext } from '../person.ts';
 import { type ApiInput, apiInput } from './api-input.ts';
 import { sendJson } from './own.ts';
 
@@ -150,10 +150,12 @@ async function answer<P, S, C, Role extends string, X>(
     keyid,
     actor: state.actor || ANYBODY.principal,
     requestId,
-    authorize: () => {
+    authorize: async (tx: Transaction) => {
       if (route.credential === 'none') return permit(ANYBODY, state, endpoint.role);
-      if (keyid === undefined) return permit(callerOf(ctx), state, endpoint.role);
-      return permit(activeKey(keys, keyid, now, state.address).context, state, endpoint.role);
+      if (state.person) {
+        return permit(await currentContext(tx.accounts, state.person, now), state, endpoint.role);
+      }
+      return permit(activeKey(keys, keyid as string, now, state.address).context, state, endpoint.role);
     },
   };
   const outcome = await runEndpoint(unitOfWork, endpoint, call, { sealing, keyLife, skew });

@@ -91,6 +91,7 @@ function allowedOf(methods: Methods): string[] {
 }
 
 const UNROUTED = {
+  unrouted: true,
   credential: 'none',
   role: 'any',
   idempotency: 'upstream',

@@ -1,29 +1,14 @@
 /**
- * `countersign ca`: the offline issuer and its root, one file a verb.
+ * `countersign ca`: the offline issuer and its root; `ca/` has one file a verb, and `ca/verbs.ts` lists them.
  * @module
  */
 import type { Command } from 'commander';
-import { deny } from './ca/deny.ts';
-import { enrol } from './ca/enrol.ts';
-import { exportBundle } from './ca/export.ts';
-import { init } from './ca/init.ts';
-import { issue } from './ca/issue.ts';
-import { request } from './ca/request.ts';
-import { run } from './ca/run.ts';
-import { trust } from './ca/trust.ts';
-import { verify } from './ca/verify.ts';
 import { noun } from './command.ts';
 
+/** As in `countersign ca …` and `countersign help ca`: the issuer's libraries take longer to load than most commands run. */
+const isAsked = process.argv.slice(2, 4).includes('ca');
+const verbs = isAsked ? (await import('./ca/verbs.ts')).verbs() : [];
+
 export function ca(): Command {
-  return noun('ca', 'the offline root and its 12-hour certificates', [
-    init(),
-    request(),
-    issue(),
-    enrol(),
-    run(),
-    verify(),
-    trust(),
-    deny(),
-    exportBundle(),
-  ]);
+  return noun('ca', 'the offline root and its 12-hour certificates', verbs);
 }

@@ -17,7 +17,8 @@ import { keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
 import { constraintsExtension, constraintsOf, type NameConstraints, readConstraints } from './constraints.ts';
 import { checkFolder, createFile, readIssuerFile } from './folder.ts';
 import { Ledger } from './ledger.ts';
-import { checkNewPassphrase, decryptPrivateKey, encryptPrivateKey } from './private-key.ts';
+import { checkNewPassphrase } from './passphrase.ts';
+import { decryptPrivateKey, encryptPrivateKey } from './private-key.ts';
 import { blankProfile, PROFILE_FILE } from './profile.ts';
 import {
   BasicConstraintsExtension,
@@ -65,20 +66,28 @@ export const ROOT_LIFETIME = 5 * 365 * 24 * 3600;
 const BACKDATE = 60;
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?$/;
 
+/** Whether a root can be made of this, before somebody types its passphrase. `authority-exists`, `authority-invalid`. */
+export function checkDraft({ dir, name, constraints }: Omit<AuthorityDraft, 'passphrase'>): void {
+  readConstraints(constraints);
+  if (!NAME.test(name))
+    throw invalid('The name must be 1 to 64 letters, digits, spaces, dots, hyphens and underscores.');
+  if (!existsSync(dir)) return;
+  checkFolder(dir);
+  for (const file of [ROOT_FILE, ROOT_KEY_FILE, Ledger.file]) refuseExisting(join(dir, file));
+}
+
 /** Makes the root and its folder. `authority-exists`, `authority-invalid`, `passphrase-invalid`. */
 export async function createAuthority(draft: AuthorityDraft): Promise<Authority> {
   const { dir, passphrase, clock } = draft;
+  checkDraft(draft);
   checkNewPassphrase(passphrase);
   const constraints = readConstraints(draft.constraints);
-  if (!NAME.test(draft.name))
-    throw invalid('The name must be 1 to 64 letters, digits, spaces, dots, hyphens and underscores.');
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw invalid(`${dir} can't be made: ${(error as Error).message}.`);
   }
   checkFolder(dir);
-  for (const file of [ROOT_FILE, ROOT_KEY_FILE, Ledger.file]) refuseExisting(join(dir, file));
 
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
   const pem = await selfSign({ ...draft, constraints }, privateKey, publicKey);

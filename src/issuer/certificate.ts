@@ -1,9 +1,11 @@
 /**
- * What a root and its leaves are signed with, and how a key is named in them.
+ * What roots, leaves and requests are made of: their signature, their names, the names of their keys.
  * @module
  */
 import { createHash, type KeyObject, webcrypto } from 'node:crypto';
 import { DER, DerReader } from './der.ts';
+import type { Names } from './names.ts';
+import { SubjectAlternativeNameExtension } from './x509.ts';
 
 /** A root's key is on P-384, and so is the strength of its hash. */
 export const SIGNATURE = { name: 'ECDSA', hash: 'SHA-384' } as const;
@@ -20,4 +22,14 @@ export function keyIdentifier(spki: Buffer): string {
   const body = new DerReader(spki).enter(DER.sequence);
   body.next(DER.sequence);
   return createHash('sha256').update(body.bits()).digest('hex').slice(0, 40);
+}
+
+/** Critical, since the subject is empty (RFC 5280 section 4.1.2.6). */
+export function altNamesExtension({ dns, ip, uri }: Names): SubjectAlternativeNameExtension {
+  const names = [
+    ...dns.map((value) => ({ type: 'dns' as const, value })),
+    ...ip.map((value) => ({ type: 'ip' as const, value })),
+    ...uri.map((value) => ({ type: 'url' as const, value })),
+  ];
+  return new SubjectAlternativeNameExtension(names, true);
 }

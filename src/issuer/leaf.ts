@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 import { type Clock, epochSeconds, systemClock } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
 import type { Authority } from './authority.ts';
-import { keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
+import { altNamesExtension, keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
 import { checkConstraints } from './constraints.ts';
 import { ipOctets } from './ip-address.ts';
 import { type CertificateUse, type Names, readNames } from './names.ts';
@@ -27,7 +27,6 @@ import {
   type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate as X509CertificateAsn,
   X509CertificateGenerator,
@@ -142,13 +141,8 @@ interface Plan extends Validity {
 async function sign(authority: Authority, { spki, names, use, serial, ...validity }: Plan): Promise<string> {
   const root = new X509CertificateAsn(authority.certificate.raw);
   const rootKey = authority.certificate.publicKey.export({ format: 'der', type: 'spki' });
-  const altNames = [
-    ...names.dns.map((value) => ({ type: 'dns' as const, value })),
-    ...names.ip.map((value) => ({ type: 'ip' as const, value })),
-    ...names.uri.map((value) => ({ type: 'url' as const, value })),
-  ];
   const extensions: Extension[] = [
-    new SubjectAlternativeNameExtension(altNames, true),
+    altNamesExtension(names),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
     new ExtendedKeyUsageExtension([...EXTENDED[use]]),
     new AuthorityKeyIdentifierExtension(keyIdentifier(rootKey)),

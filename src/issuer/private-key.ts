@@ -7,6 +7,7 @@ import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
 import forge from 'node-forge';
 import { CountersignError } from '../errors.ts';
 import { DER, DerReader } from './der.ts';
+import { badPassphrase, checkNewPassphrase, MOST_PASSPHRASE_BYTES } from './passphrase.ts';
 
 const { asn1, pki, util } = forge;
 type Asn1 = forge.asn1.Asn1;
@@ -16,21 +17,10 @@ const ROUNDS = 600_000;
 /** The key derivation of a bundle's MAC runs in JavaScript, and a bundle lives as long as its leaf: as many as Java's. */
 const MAC_ROUNDS = 10_000;
 const SALT_BYTES = 16;
-const LEAST_CHARACTERS = 16;
-/** OpenSSL reads no more than 1,024 bytes, the end included. */
-const MOST_BYTES = 1000;
 
 const PBES2 = '2a864886f70d01050d';
 const SEALED =
   /^\s*-----BEGIN ENCRYPTED PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END ENCRYPTED PRIVATE KEY-----\s*$/;
-
-/** `passphrase-invalid` where it is shorter than 16 characters, or longer than others read. */
-export function checkNewPassphrase(passphrase: string): void {
-  if ([...passphrase].length < LEAST_CHARACTERS)
-    throw badPassphrase(`The passphrase must have ${LEAST_CHARACTERS} characters or more.`);
-  if (Buffer.byteLength(passphrase) > MOST_BYTES)
-    throw badPassphrase(`The passphrase must have no more than ${MOST_BYTES} bytes.`);
-}
 
 /** @returns PEM that OpenSSL and Node can read. `passphrase-invalid`. */
 export function encryptPrivateKey(key: KeyObject, passphrase: string): string {
@@ -53,7 +43,7 @@ export function decryptPrivateKey(pem: string, passphrase: string, where: string
     );
   }
   // OpenSSL would take an empty passphrase for none at all.
-  if (passphrase !== '' && Buffer.byteLength(passphrase) <= MOST_BYTES) {
+  if (passphrase !== '' && Buffer.byteLength(passphrase) <= MOST_PASSPHRASE_BYTES) {
     try {
       return createPrivateKey({ key: pem, passphrase });
     } catch {
@@ -213,8 +203,4 @@ function bmpString(text: string): Asn1 {
 
 function nothing(): Asn1 {
   return universal(asn1.Type.NULL, '');
-}
-
-function badPassphrase(detail: string): CountersignError {
-  return new CountersignError('passphrase-invalid', detail);
 }

@@ -27,7 +27,7 @@ export interface Profile {
 }
 
 /** The name of a requester: it is the name of a file too. */
-export const REQUESTER = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
+export const REQUESTER = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 
@@ -60,7 +60,10 @@ const entry = z
 
 const schema = z.strictObject({
   requesters: z
-    .record(z.string().regex(REQUESTER, 'must be lower-case letters, digits and hyphens'), entry)
+    .record(
+      z.string().regex(REQUESTER, 'must be lower-case letters, digits, dots, hyphens and underscores'),
+      entry,
+    )
     .nullable(),
 });
 

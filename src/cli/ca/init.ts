@@ -1,10 +1,117 @@
 /**
- * `countersign ca init`: make the root and its folder.
+ * `countersign ca init`: the root ceremony. Makes the root and its folder, and prints the fingerprint to write down.
  * @module
  */
-import type { Command } from 'commander';
-import { command } from '../command.ts';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { systemClock } from '../../clock.ts';
+import { CountersignError } from '../../errors.ts';
+import { trustFile } from '../../gateway/tls/gateway-certificate.ts';
+import { checkDraft, createAuthority } from '../../issuer/authority.ts';
+import { createFile } from '../../issuer/folder.ts';
+import { type CommonOptions, command, configOf, print, printJson } from '../command.ts';
+import { collect } from '../issued-key.ts';
+import { isoTime } from '../time.ts';
+import { colonText } from './fingerprint.ts';
+import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
+
+interface InitOptions extends CommonOptions, PassphraseOptions {
+  readonly dir: string;
+  readonly name: string;
+  readonly permitDns: string[];
+  readonly permitUri: string[];
+  readonly permitIp: string[];
+  readonly days?: number;
+}
+
+const DAY = 24 * 3600;
+const MOST_DAYS = 3650;
 
 export function init(): Command {
-  return command('init', 'make the root and its folder');
+  return withPassphrase(
+    command('init', 'make the root, its encrypted key and its folder')
+      .requiredOption('--dir <folder>', "the issuer's folder; made where there is none")
+      .requiredOption('--name <name>', 'what the root is called, such as "Example Root 1"')
+      .option('--permit-dns <domain...>', 'it may vouch for this domain and what lies below it', collect, [])
+      .option('--permit-uri <host...>', 'it may vouch for spiffe://HOST/… (the host alone)', collect, [])
+      .option(
+        '--permit-ip <cidr...>',
+        'it may vouch for addresses of this network; for none by default',
+        collect,
+        [],
+      )
+      .option('--days <number>', 'how long it lives (five years)', parseDays),
+  ).action(run);
+}
+
+async function run(options: InitOptions): Promise<void> {
+  const { dir, name, permitDns: dns, permitUri: uri, permitIp: ip, days } = options;
+  const plan = { dir, name, constraints: { dns, ip, uri }, clock: systemClock };
+  // Before anybody types a passphrase.
+  checkDraft(plan);
+  const passphrase = await readPassphrase(options, true);
+  const lifetime = days === undefined ? {} : { lifetime: days * DAY };
+  const { fingerprint, notAfter, constraints, pem } = await createAuthority({
+    ...plan,
+    passphrase,
+    ...lifetime,
+  });
+  const trust = publish(pem, options);
+  const until = isoTime(notAfter);
+  if (options.json) {
+    printJson({ dir: resolve(dir), name, fingerprint, notAfter: until, permitted: constraints, trust });
+    return;
+  }
+  print(`The root "${name}" is made, until ${until}, in ${resolve(dir)}.\n`);
+  print(`  SHA-256 fingerprint\n  ${colonText(fingerprint)}\n`);
+  print('Write the fingerprint down, and compare it wherever root.pem is installed.');
+  print('Keep a copy of the folder, and the passphrase, in two places; neither can be made again.');
+  print(trustText(trust));
+}
+
+interface Trust {
+  readonly file: string;
+  /** False where another root lies there, which is never overwritten. */
+  readonly written: boolean;
+}
+
+/** Puts the public half where a gateway on this machine looks for it. None where no gateway has a data folder here. */
+function publish(pem: string, options: CommonOptions): Trust | null {
+  const { data } = configOf(options);
+  const isMeant = options.data !== undefined || data !== resolve('.countersign') || existsSync(data);
+  if (!isMeant) return null;
+  const file = trustFile(data);
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    return { file, written: putNew(file, pem) };
+  } catch (error) {
+    throw new CountersignError(
+      'authority-invalid',
+      `The root is made, but ${file} can't be written: ${(error as Error).message}. Copy root.pem there by hand.`,
+    );
+  }
+}
+
+/** @returns false where a file lies there already. */
+function putNew(file: string, pem: string): boolean {
+  try {
+    createFile(file, pem, 0o644);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function trustText(trust: Trust | null): string {
+  if (!trust) return 'Copy root.pem to tls/trust.pem in the data folder of each gateway.';
+  if (trust.written) return `The gateway of this machine finds root.pem in ${trust.file}.`;
+  return `${trust.file} holds another root already and was left as it is: add root.pem to it where both are to be trusted.`;
+}
+
+function parseDays(text: string): number {
+  const days = Number(text);
+  if (/^[1-9]\d*$/.test(text) && days <= MOST_DAYS) return days;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MOST_DAYS}.`);
 }

@@ -42,10 +42,11 @@ export function listGrants({ consumers }: ManagementParts): Route {
     },
     read({ query: { consumer: asked, status, ...page }, context }) {
       const consumer = asked ?? (isReader(context) ? undefined : context.consumer);
-      if (consumer !== context.consumer) refuseOthers(context);
+      // A person has no grants of its own.
+      if (consumer === undefined || consumer !== context.consumer) refuseOthers(context);
       const filter = { ...(consumer !== undefined && { consumer }), ...(status && { status }) };
       const found = consumers.grants(filter);
-      return { body: pageOfAll('grants', found, page, ({ id }) => id, itemOf) };
+      return { body: pageOfAll('grants', found, page, ({ id }) => id, grantBody) };
     },
   });
 }
@@ -64,7 +65,7 @@ export function showGrant({ consumers }: ManagementParts): Route {
       const grant = consumers.findGrant(params.id ?? '');
       // Whose it is isn't told to others.
       const isTheirs = grant && (grant.consumer === context.consumer || isReader(context));
-      return { body: itemOf(knownGrant(isTheirs ? grant : undefined, params.id)) };
+      return { body: grantBody(knownGrant(isTheirs ? grant : undefined, params.id)) };
     },
   });
 }
@@ -123,7 +124,7 @@ export function askForRole(parts: ManagementParts): Route {
       getResponse: ({ grant }) => ({
         status: 201,
         headers: { location: `/v1/grants/${grant.id}` },
-        body: itemOf(grant),
+        body: grantBody(grant),
       }),
       audit: grantEvent,
     },
@@ -166,7 +167,7 @@ export function decideGrant(parts: ManagementParts): Route {
         return { grant: decided(grant, 'granted', now), roles };
       },
       apply: putGrant,
-      getResponse: ({ grant }) => ({ status: 200, body: itemOf(grant) }),
+      getResponse: ({ grant }) => ({ status: 200, body: grantBody(grant) }),
       audit: grantEvent,
     },
     {
@@ -236,7 +237,7 @@ function knownGrant(grant: RoleGrant | undefined, id: string | undefined): RoleG
   return grant;
 }
 
-function itemOf({ id, consumer, role, status, requestedAt, decidedAt }: RoleGrant) {
+export function grantBody({ id, consumer, role, status, requestedAt, decidedAt }: RoleGrant) {
   return {
     name: id,
     id,

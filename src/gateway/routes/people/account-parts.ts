@@ -1,0 +1,76 @@
+/**
+ * What the routes of accounts are given beside what a login needs, and how it is joined.
+ * @module
+ */
+import type { Logger } from 'pino';
+import { ERASURE_TOPIC, erasures } from '../../../accounts/erasure.ts';
+import { letters, MAIL_TOPIC, type SentLetter } from '../../../accounts/letters.ts';
+import type { PasswordHashes } from '../../../accounts/login.ts';
+import { MailFiles } from '../../../accounts/mail-files.ts';
+import { SmtpMail, type SmtpServer } from '../../../accounts/mail-smtp.ts';
+import { MOST_TICKET_LIFE, Tickets } from '../../../accounts/ticket.ts';
+import type { AuditReader } from '../../../audit/audit.ts';
+import type { ConsumerReader } from '../../../consumers/consumer.ts';
+import type { Deliver } from '../../../idempotency/delivery.ts';
+import type { DoneRecordReader } from '../../../idempotency/records.ts';
+import type { QuotaStore } from '../../../limits/quotas.ts';
+import type { PeopleParts } from './parts.ts';
+
+export interface AccountParts extends PeopleParts {
+  readonly consumers: ConsumerReader;
+  readonly audit: AuditReader;
+  readonly done: DoneRecordReader;
+  readonly quotaStore: QuotaStore;
+  readonly passwords: PasswordHashes;
+  readonly tickets: Tickets;
+  readonly files: MailFiles;
+  /** Empties the database's journal. */
+  readonly truncateJournal: () => Promise<boolean>;
+}
+
+export interface AccountSources {
+  readonly consumers: ConsumerReader;
+  readonly audit: AuditReader;
+  readonly done: DoneRecordReader;
+  readonly quotas: QuotaStore;
+  readonly passwords: PasswordHashes;
+  /** The data folder. */
+  readonly data: string;
+  /** Undefined where mail is written into files. */
+  readonly smtp: SmtpServer | undefined;
+  readonly origin: () => string;
+  readonly truncateJournal: () => Promise<boolean>;
+  readonly logger: Logger;
+}
+
+/** Accounts as they are joined to the rest. */
+export interface AccountDesk {
+  readonly parts: AccountParts;
+  /** For the outbox: mail, and what is left to do of an erasure. */
+  readonly deliver: Readonly<Record<string, Deliver>>;
+  /** Removes files of people who were erased, should a crash have come in between. Before the first call. */
+  sweep(): Promise<void>;
+  close(): void;
+}
+
+export function accountDesk(people: PeopleParts, sources: AccountSources): AccountDesk {
+  const { clock, vault, accounts } = people;
+  const { consumers, audit, done, quotas, passwords, data, smtp, origin, truncateJournal, logger } = sources;
+  const files = new MailFiles(data);
+  const server = smtp && new SmtpMail(smtp);
+  const tickets = new Tickets({ vault, clock });
+  const onSent = (sent: SentLetter) =>
+    sent.outcome === 'refused' ? logger.warn(sent, 'mail refused') : logger.info(sent, 'mail');
+  const writing = { accounts, tickets, mail: server ?? files, files, origin, clock, onSent };
+  const shared = { consumers, audit, done, quotaStore: quotas, passwords, tickets, files, truncateJournal };
+  return {
+    parts: { ...people, ...shared },
+    deliver: { [MAIL_TOPIC]: letters(writing), [ERASURE_TOPIC]: erasures({ files, truncateJournal }) },
+    sweep: () =>
+      files.sweep({
+        isKnown: async (id) => (await accounts.find(id)) !== undefined,
+        before: clock.now() - MOST_TICKET_LIFE * 1000,
+      }),
+    close: () => server?.close(),
+  };
+}

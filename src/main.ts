@@ -8,8 +8,16 @@ import { Passwords } from './accounts/password.ts';
 import { Minutes } from './audit/minutes.ts';
 import { RepeatedRefusals } from './audit/repeated-refusals.ts';
 import { UnverifiedCalls } from './audit/unverified-calls.ts';
+import type { Pacing } from './client/index.ts';
 import { type Clock, epochSeconds, systemClock } from './clock.ts';
-import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
+import {
+  type Config,
+  isLoopbackHost,
+  type Origin,
+  originText,
+  publicOrigins,
+  type TlsSettings,
+} from './config/config.ts';
 import { follow, type Reload } from './config/reload.ts';
 import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
 import { daysLeft } from './consumers/expiry.ts';
@@ -39,6 +47,7 @@ import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
 import { peopleParts } from './gateway/routes/people/parts.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
+import { GatewayCertificate } from './gateway/tls/gateway-certificate.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
 import { type Deliver, Deliveries } from './idempotency/delivery.ts';
 import { Operations } from './idempotency/operations.ts';
@@ -77,6 +86,10 @@ export interface GatewayOptions {
   readonly endpoints?: readonly HostEndpoint[];
   /** What takes the messages of `tx.outbox`, by topic. A topic without one waits. */
   readonly deliver?: Readonly<Record<string, Deliver>>;
+  /** Ends a start that waits for the gateway's certificate; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** How often the gateway looks for its next certificate, and when it asks for it. */
+  readonly certificatePacing?: Partial<Pacing>;
 }
 
 export interface Gateway {
@@ -106,6 +119,8 @@ export function createLogger(level: string): { logger: Logger; flush: () => void
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { clock = systemClock, logger = pino({ level: 'silent' }), endpoints = [], deliver = {} } = options;
   const life = config.signatures;
+  const ownCertificate =
+    config.tls && (await openCertificate(config.tls, config.data, { ...options, clock, logger }));
 
   const metrics: Metrics = new Metrics(() => store.nonceCount);
   const store: SqliteStore = new SqliteStore({
@@ -125,6 +140,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const { usage } = keys;
   const { consumers, commitGroup } = store;
   const keyWatch = new KeyWatch({ clock, logger, consumers, commitGroup, usage });
+  if (ownCertificate) metrics.watchCertificates(ownCertificate);
   metrics.watchKeys(() => {
     const now = epochSeconds(clock);
     return consumers.standingKeys(now).map((key) => ({ ...key, daysLeft: daysLeft(key, now) }));
@@ -201,6 +217,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   try {
     routes = routesOf(config);
   } catch (error) {
+    await ownCertificate?.close();
     await deliveries.close();
     store.close();
     throw error;
@@ -243,8 +260,12 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     unverified.count(address ?? '', code);
     logger.info({ code, address }, 'call that is no HTTP');
   };
-  const listener = new Listener(handle, unparsed);
-  const admin = new Listener(handle, unparsed);
+  const listener = new Listener(handle, unparsed, ownCertificate?.serving());
+  const admin = new Listener(handle, unparsed, ownCertificate?.serving());
+  ownCertificate?.follow((tls) => {
+    listener.useTls(tls);
+    admin.useTls(tls);
+  });
 
   const purge = setInterval(() => {
     store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
@@ -272,6 +293,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   async function close(): Promise<void> {
     clearInterval(purge);
     clearInterval(eachMinute);
+    await ownCertificate?.close();
     await Promise.all([listener.close(), admin.close()]);
     await upstreams.close();
     await calls.idle();
@@ -300,6 +322,21 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     return { url, port, adminPort, demoFile: hasDemo ? credentials : undefined, store, reload, close };
   } catch (error) {
     await close();
+    throw error;
+  }
+}
+
+/** Waits for a certificate where there is none: without one there is nothing to listen with. */
+async function openCertificate(
+  tls: TlsSettings,
+  data: string,
+  { clock = systemClock, logger = pino(), signal, certificatePacing: pacing }: GatewayOptions,
+): Promise<GatewayCertificate> {
+  const certificate = new GatewayCertificate({ tls, data, clock, logger, pacing });
+  try {
+    return await certificate.open(signal);
+  } catch (error) {
+    await certificate.close();
     throw error;
   }
 }

@@ -3,7 +3,16 @@
  * nothing but Node.
  * @module
  */
+
 export { CountersignError, type ErrorCode } from '../errors.ts';
+export type { Certificate, CertificateUse } from './certificate/certificate.ts';
+export type { CertificateNames } from './certificate/certificate-request.ts';
+export type { Pacing, RenewalEvent } from './certificate/renewer.ts';
+export {
+  type RenewingCertificate,
+  type RenewingCertificateOptions,
+  renewingCertificate,
+} from './certificate/renewing-certificate.ts';
 export {
   type Credentials,
   readCredentials,
@@ -19,6 +28,7 @@ export { draftRequest, type RequestDraft, type RequestParts, type SignedInit } f
 export { ResponseError } from './response-error.ts';
 export { type SignedFetch, type SignedFetchOptions, signedFetch } from './signed-fetch.ts';
 export {
+  type ClientIdentity,
   createTransport,
   type ReceivedResponse,
   type SentRequest,

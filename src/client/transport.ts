@@ -12,7 +12,19 @@ import { Fields } from '../signatures/fields.ts';
 import { ResponseError } from './response-error.ts';
 
 /** Whom to trust and who we are, for https. Peers are always validated. */
-export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
+export interface TlsOptions
+  extends Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'> {
+  /**
+   * A certificate that changes: each new connection shows the one that is in force then. Where `ca` is left out, peers
+   * are validated against its trusted roots. `renewingCertificate` makes one.
+   */
+  readonly certificate?: ClientIdentity | undefined;
+}
+
+export interface ClientIdentity {
+  /** Certificate, key and roots in PEM. Throws where there is no certificate in force. */
+  identity(): { readonly cert: string; readonly key: string; readonly ca: string };
+}
 
 /** A message as it went over the wire, for showing. `lines` are field names and values in their order. */
 export interface SentRequest {
@@ -66,7 +78,7 @@ const IDLE = 4000;
 /** A response repeats the request's components, and bears upstream fields besides. */
 const MOST_RESPONSE_HEAD = 32 * 1024;
 
-export function createTransport(tls: TlsOptions = {}): Transport {
+export function createTransport({ certificate, ...tls }: TlsOptions = {}): Transport {
   const http = new HttpAgent({ keepAlive: true, timeout: IDLE });
   const https = new HttpsAgent({ ...tls, keepAlive: true, timeout: IDLE });
   return {
@@ -78,6 +90,8 @@ export function createTransport(tls: TlsOptions = {}): Transport {
       const isTls = to.protocol === 'https:';
       const request = (isTls ? overHttps : overHttp)({
         agent: isTls ? https : http,
+        // The agent keeps connections of another identity apart, and what it was made with comes before this.
+        ...(isTls && certificate?.identity()),
         host: hostname.replace(/^\[|\]$/g, ''),
         ...(port && { port }),
         method,

@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CommitObserver } from '../storage/sqlite/commit-group.ts';
+import type { GatewayCertificate } from './tls/gateway-certificate.ts';
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 const COMMIT_SECONDS = [
@@ -81,6 +82,33 @@ export class Metrics implements CommitObserver {
       collect() {
         this.reset();
         for (const { consumer, keyid, daysLeft } of keys()) this.set({ consumer, keyid }, daysLeft);
+      },
+    });
+  }
+
+  /**
+   * Shows how long the gateway's certificate and those above it will still be good.
+   * @param own asked when the page is read.
+   */
+  watchCertificates(own: GatewayCertificate): void {
+    const registers = [this.registry];
+    new Gauge({
+      name: 'countersign_certificate_seconds_left',
+      help: 'Seconds until a certificate of the chain ends; below zero, it has.',
+      labelNames: ['certificate', 'serial'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { certificate, serial, secondsLeft } of own.terms())
+          this.set({ certificate, serial }, secondsLeft);
+      },
+    });
+    new Gauge({
+      name: 'countersign_certificate_last_renewal_timestamp_seconds',
+      help: 'When a certificate was last put in force, in epoch seconds; 0 before the first of this process.',
+      registers,
+      collect() {
+        this.set((own.lastRenewal ?? 0) / 1000);
       },
     });
   }

@@ -1,0 +1,359 @@
+/**
+ * Keeps a certificate fresh: asks early in its life, drops the request where it is told, watches for the chain, and takes
+ * what is fit. What isn't fit, it says, and keeps what it has.
+ *
+ * A request is dropped at a sixth to a quarter of a certificate's life, since it waits for the issuer's next pass, and
+ * the new one shall be in force before half of the life is over. One key is asked for until it is answered.
+ * @module
+ */
+import { createHash, createPublicKey } from 'node:crypto';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type Certificate,
+  type CertificateUse,
+  checkNames,
+  parseCertificates,
+  readCertificate,
+  shareLeft,
+} from './certificate.ts';
+import { CertificateFolder, type PendingRequest } from './certificate-folder.ts';
+import { type CertificateNames, certificateRequest } from './certificate-request.ts';
+import { readPlainFile } from './durable-file.ts';
+import { rehearse } from './rehearsal.ts';
+import { dropRequest, isWaiting, REQUEST_LIFE, refusalOf, withdrawRequest } from './request-files.ts';
+
+export type RenewalEvent =
+  /** A request was dropped: carry the files to the issuer, who must know the request key by its name. */
+  | {
+      readonly event: 'requested';
+      readonly id: string;
+      readonly inbox: string;
+      /** The public half of the request key, in PEM. */
+      readonly requestKeyFile: string;
+      /** SHA-256 of its SPKI in hex, as `ca enrol` shows it. */
+      readonly requestKey: string;
+    }
+  | { readonly event: 'renewed'; readonly serial: string; readonly notAfter: Date }
+  /** What came can't be used, or the issuer refused, or the disk did; what was in force stays, and it is tried again. */
+  | { readonly event: 'failed'; readonly detail: string }
+  /** A third, then a sixth of its life is left, and then none. */
+  | { readonly event: 'ending'; readonly secondsLeft: number; readonly notAfter: Date }
+  | { readonly event: 'ended'; readonly secondsLeft: 0; readonly notAfter: Date };
+
+export interface Pacing {
+  /** Milliseconds between two looks, beside the watch on the folder. Default: 10,000. */
+  readonly poll: number;
+  /** Milliseconds until the next try after one that failed. Default: 60,000. */
+  readonly retry: number;
+  /** Shares of a certificate's life between which the next one is asked for. Default: a sixth and a quarter. */
+  readonly askFrom: number;
+  readonly askUntil: number;
+  /** Milliseconds after which a request that was taken and never answered counts as lost. Default: 3 hours. */
+  readonly lostAfter: number;
+}
+
+export interface RenewerOptions {
+  /** Where keys and certificate are kept; its `trust.pem` holds the issuer's root. */
+  readonly folder: string;
+  /** The name that the issuer knows the request key by. */
+  readonly requester: string;
+  readonly use: CertificateUse;
+  readonly names: CertificateNames;
+  /** Where requests are dropped. */
+  readonly inbox: string;
+  /** Where chains appear. */
+  readonly outbox: string;
+  readonly onEvent?: (event: RenewalEvent) => void;
+  /** Milliseconds since the epoch. Default: the system's clock. */
+  readonly clock?: { now(): number };
+  /** From 0 to 1, for jitter. Default: `Math.random`. */
+  readonly random?: () => number;
+  readonly pacing?: Partial<Pacing>;
+}
+
+const PACING: Pacing = {
+  poll: 10_000,
+  retry: 60_000,
+  askFrom: 1 / 6,
+  askUntil: 1 / 4,
+  lostAfter: 3 * 3600_000,
+};
+/** Shares of life left at which it is said that nothing new has come. */
+const WARNINGS = [1 / 3, 1 / 6, 0];
+/** Requests for one key whose answers are looked for. */
+const MOST_REQUESTS = 8;
+const SHORTEST_WAIT = 10;
+
+export class CertificateRenewer {
+  private readonly options: RenewerOptions;
+  private readonly pacing: Pacing;
+  private readonly clock: { now(): number };
+  private readonly store: CertificateFolder;
+  private readonly waiting = new Set<() => void>();
+  /** Answers of which it was told that they can't be used. */
+  private readonly told = new Set<string>();
+  private certificate: Certificate | undefined;
+  private renewed: number | undefined;
+  /** Milliseconds since the epoch, both. */
+  private askAt = 0;
+  private retryAt: number | undefined;
+  private warnings = 0;
+  private watcher: FSWatcher | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private look: Promise<void> | undefined;
+  private isWoken = false;
+  private isClosed = false;
+
+  /** Reads what the folder holds. `certificate-invalid` where it holds no root, or a key that can't be read. */
+  constructor(options: RenewerOptions) {
+    this.options = options;
+    this.pacing = { ...PACING, ...options.pacing };
+    this.clock = options.clock ?? { now: () => Date.now() };
+    this.store = new CertificateFolder(options.folder);
+    this.store.trust();
+    this.takeUp();
+  }
+
+  /** The certificate in force; undefined before the first one, and after the last one has ended. */
+  current(): Certificate | undefined {
+    return this.certificate && this.clock.now() < this.certificate.notAfter ? this.certificate : undefined;
+  }
+
+  /** The certificate that was last in force, if there was one, also after its end. */
+  get latest(): Certificate | undefined {
+    return this.certificate;
+  }
+
+  /** The trusted roots in PEM, as they lie in the folder now. */
+  trust(): string {
+    return this.store.trust();
+  }
+
+  /** When a certificate was last put in force by this process, in milliseconds since the epoch. */
+  get lastRenewal(): number | undefined {
+    return this.renewed;
+  }
+
+  start(): this {
+    this.wake();
+    return this;
+  }
+
+  /** Waits for a certificate that is in force. Rejects with the signal's reason. */
+  async first(signal?: AbortSignal): Promise<Certificate> {
+    for (;;) {
+      signal?.throwIfAborted();
+      const current = this.current();
+      if (current) return current;
+      await this.change(signal);
+    }
+  }
+
+  /** Looks at once whether there is something to do. */
+  wake(): void {
+    if (this.isClosed) return;
+    if (this.look) {
+      this.isWoken = true;
+      return;
+    }
+    clearTimeout(this.timer);
+    this.look = this.lookAround().finally(() => {
+      this.look = undefined;
+      if (this.isWoken) {
+        this.isWoken = false;
+        this.wake();
+      } else this.lookAgain();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+    this.watcher?.close();
+    await this.look;
+  }
+
+  private change(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.waiting.delete(done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      this.waiting.add(done);
+      this.timer?.ref();
+      signal?.addEventListener('abort', done);
+    });
+  }
+
+  /** Takes up the certificate of an earlier process, if it is still good. */
+  private takeUp(): void {
+    const held = this.store.load();
+    if (!held) return;
+    const now = this.clock.now();
+    try {
+      const { use, names } = this.options;
+      const certificate = readCertificate(held.chain, { key: held.key, trust: this.trust(), use, now });
+      this.use(certificate);
+      checkNames(certificate, names);
+    } catch (error) {
+      // With other names than are asked for now it serves until there is a better one.
+      this.askAt = now;
+      this.tell({ event: 'failed', detail: (error as Error).message });
+    }
+  }
+
+  private use(certificate: Certificate): void {
+    const { askFrom, askUntil } = this.pacing;
+    const { random = Math.random } = this.options;
+    const life = certificate.notAfter - certificate.notBefore;
+    this.certificate = certificate;
+    this.askAt = certificate.notBefore + life * (askFrom + random() * (askUntil - askFrom));
+    this.retryAt = undefined;
+    this.warnings = 0;
+  }
+
+  private async lookAround(): Promise<void> {
+    this.watchOutbox();
+    try {
+      await this.collect();
+      if (this.isDue()) this.ask();
+    } catch (error) {
+      this.fail((error as Error).message);
+    }
+    this.warn();
+  }
+
+  private lookAgain(): void {
+    if (this.isClosed) return;
+    const now = this.clock.now();
+    const next = this.retryAt ?? (this.askAt > now ? this.askAt : Number.POSITIVE_INFINITY);
+    const wait = Math.max(SHORTEST_WAIT, Math.min(this.pacing.poll, next - now));
+    this.timer = setTimeout(() => this.wake(), wait);
+    // Who waits for a first certificate has nothing else to live for.
+    if (this.waiting.size === 0) this.timer.unref();
+  }
+
+  /** The watch makes it quick; the poll beside it sees to folders that can't be watched, such as shares. */
+  private watchOutbox(): void {
+    const { outbox } = this.options;
+    if (this.watcher || !existsSync(outbox)) return;
+    try {
+      this.watcher = watch(outbox, () => this.wake()).unref();
+      this.watcher.on('error', () => {
+        this.watcher?.close();
+        this.watcher = undefined;
+      });
+    } catch {
+      this.watcher = undefined;
+    }
+  }
+
+  /** Takes the answer to what is asked for, if there is one. */
+  private async collect(): Promise<void> {
+    const pending = this.store.pending();
+    for (const { id } of pending?.requests.toReversed() ?? []) {
+      if (this.isClosed) return;
+      const refusal = refusalOf(this.options.inbox, id);
+      if (refusal !== undefined && this.isNew(id, refusal)) {
+        this.fail(`The issuer refused the request ${id}: ${refusal}`);
+      }
+      const file = join(this.options.outbox, `${id}.pem`);
+      const chain = readPlainFile(file);
+      if (chain === undefined || !pending) continue;
+      try {
+        await this.take(chain, pending.key);
+        return;
+      } catch (error) {
+        if (this.isNew(id, chain)) this.fail(`${file}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  private async take(chain: string, key: Certificate['key']): Promise<void> {
+    const { use, names } = this.options;
+    const [trust, now] = [this.trust(), this.clock.now()];
+    const certificate = readCertificate(chain, { key, trust, use, now });
+    checkNames(certificate, names);
+    await rehearse({ certificate, use, names, trust });
+    this.store.replace(certificate);
+    this.use(certificate);
+    this.renewed = now;
+    this.told.clear();
+    this.tell({
+      event: 'renewed',
+      serial: certificate.leaf.serialNumber,
+      notAfter: new Date(certificate.notAfter),
+    });
+    for (const done of [...this.waiting]) done();
+  }
+
+  /** Whether a request is to be dropped now. */
+  private isDue(): boolean {
+    const now = this.clock.now();
+    if (this.retryAt !== undefined) return now >= this.retryAt;
+    const last = this.store.pending()?.requests.at(-1);
+    if (!last) return now >= this.askAt || !this.current();
+    if (!last.dropped || now >= last.expires * 1000) return true;
+    const isLost =
+      !isWaiting(this.options.inbox, last.id) && now >= last.created * 1000 + this.pacing.lostAfter;
+    return isLost;
+  }
+
+  private ask(): void {
+    const { inbox, requester, use, names } = this.options;
+    const root = parseCertificates(this.trust())[0];
+    if (!root) return;
+    const { key, requests } = this.store.pending() ?? this.store.newPending();
+    const created = Math.floor(this.clock.now() / 1000);
+    const sequence = this.store.nextSequence(created);
+    const id = `${requester}-${sequence}`;
+    const earlier = requests.slice(1 - MOST_REQUESTS);
+    // Its id is on the disk before the request is, so that its answer is looked for also after a kill.
+    const request: PendingRequest = { id, created, expires: created + REQUEST_LIFE, dropped: false };
+    this.store.savePending({ key, requests: [...earlier, request] });
+    for (const { id } of earlier) withdrawRequest(inbox, id);
+    const csr = certificateRequest(key, names);
+    dropRequest(inbox, { id, csr, requester, use, root, created, sequence }, this.store.requestKey);
+    this.store.savePending({ key, requests: [...earlier, { ...request, dropped: true }] });
+    this.retryAt = undefined;
+    const { requestKeyFile } = this.store;
+    this.tell({ event: 'requested', id, inbox, requestKeyFile, requestKey: this.requestKey() });
+  }
+
+  private requestKey(): string {
+    const spki = createPublicKey(this.store.requestKey).export({ type: 'spki', format: 'der' });
+    return createHash('sha256').update(spki).digest('hex');
+  }
+
+  private warn(): void {
+    const { certificate } = this;
+    if (!certificate) return;
+    const now = this.clock.now();
+    const left = shareLeft(certificate, now);
+    const passed = WARNINGS.filter((share) => left <= share).length;
+    if (passed <= this.warnings) return;
+    this.warnings = passed;
+    const notAfter = new Date(certificate.notAfter);
+    if (passed === WARNINGS.length) this.tell({ event: 'ended', secondsLeft: 0, notAfter });
+    else
+      this.tell({ event: 'ending', secondsLeft: Math.round((certificate.notAfter - now) / 1000), notAfter });
+  }
+
+  private fail(detail: string): void {
+    this.retryAt = this.clock.now() + this.pacing.retry;
+    this.tell({ event: 'failed', detail });
+  }
+
+  private isNew(id: string, answer: string): boolean {
+    const told = createHash('sha256').update(`${id} ${answer}`).digest('hex');
+    if (this.told.has(told)) return false;
+    this.told.add(told);
+    return true;
+  }
+
+  private tell(event: RenewalEvent): void {
+    this.options.onEvent?.(event);
+  }
+}

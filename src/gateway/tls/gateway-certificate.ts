@@ -1,0 +1,165 @@
+/**
+ * The gateway's own certificate: kept fresh by the same renewer that the client has, told of in the log and the metrics,
+ * and handed to the listeners whenever it changes.
+ * @module
+ */
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { keyPem } from '../../client/certificate/rehearsal.ts';
+import { CertificateRenewer, type Pacing, type RenewalEvent } from '../../client/certificate/renewer.ts';
+import type { Clock } from '../../clock.ts';
+import type { TlsSettings } from '../../config/config.ts';
+import { CountersignError } from '../../errors.ts';
+import type { TlsServing } from './server-context.ts';
+
+export interface GatewayCertificateParts {
+  readonly tls: TlsSettings;
+  /** The data folder. */
+  readonly data: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly pacing?: Partial<Pacing> | undefined;
+  /** Told of each request that was dropped: an issuer on this machine answers it. */
+  readonly onRequest?: (() => void) | undefined;
+}
+
+/** A certificate that callers of the gateway see, or that they rely on. */
+export interface CertificateTerm {
+  /** `leaf` or `root`. */
+  readonly certificate: string;
+  readonly serial: string;
+  /** Below zero, it has ended. */
+  readonly secondsLeft: number;
+}
+
+/** Where the gateway's certificate lives. */
+export function tlsFolder(data: string): string {
+  return join(data, 'tls');
+}
+
+/** The issuer's root, as it lies beside the gateway's certificate. */
+export function trustFile(data: string): string {
+  return join(tlsFolder(data), 'trust.pem');
+}
+
+export class GatewayCertificate {
+  private readonly parts: GatewayCertificateParts;
+  private readonly renewer: CertificateRenewer;
+  private onChange: ((tls: TlsServing) => void) | undefined;
+
+  /** `start-up-failed` where the folder holds no root, or can't be read. */
+  constructor(parts: GatewayCertificateParts) {
+    this.parts = parts;
+    const { tls, data, clock, pacing } = parts;
+    const { names, uris, requester, inbox, outbox } = tls;
+    try {
+      this.renewer = new CertificateRenewer({
+        folder: tlsFolder(data),
+        requester,
+        use: 'server',
+        names: {
+          dns: names.filter((name) => isIP(name) === 0),
+          ip: names.filter((name) => isIP(name) !== 0),
+          uri: uris,
+        },
+        inbox,
+        outbox,
+        onEvent: (event) => this.tell(event),
+        clock,
+        ...(pacing && { pacing }),
+      });
+    } catch (error) {
+      if (!(error instanceof CountersignError)) throw error;
+      throw new CountersignError('start-up-failed', `TLS can't be served. ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Waits for a certificate that is in force, as long as it takes. Rejects with the signal's reason. */
+  async open(signal?: AbortSignal): Promise<this> {
+    this.renewer.start();
+    await this.renewer.first(signal);
+    return this;
+  }
+
+  /** From now on `change` is given what listeners serve whenever it changes. */
+  follow(change: (tls: TlsServing) => void): void {
+    this.onChange = change;
+  }
+
+  /** What listeners serve now. */
+  serving(): TlsServing {
+    const certificate = this.renewer.current();
+    if (!certificate) throw new CountersignError('start-up-failed', 'There is no certificate in force.');
+    const identity = { key: keyPem(certificate), chain: certificate.leaf.toString() };
+    if (this.parts.tls.clientCertificates === 'off') return { identity };
+    return { identity, clientRoots: this.renewer.trust() };
+  }
+
+  /** The leaf in force and the root above it. */
+  terms(): CertificateTerm[] {
+    const certificate = this.renewer.latest;
+    if (!certificate) return [];
+    const { leaf, root } = certificate;
+    const now = this.parts.clock.now();
+    return Object.entries({ leaf, root }).map(([certificate, { serialNumber: serial, validTo }]) => ({
+      certificate,
+      serial,
+      secondsLeft: Math.round((Date.parse(validTo) - now) / 1000),
+    }));
+  }
+
+  /** Milliseconds since the epoch; undefined before the first renewal by this process. */
+  get lastRenewal(): number | undefined {
+    return this.renewer.lastRenewal;
+  }
+
+  close(): Promise<void> {
+    return this.renewer.close();
+  }
+
+  private tell(told: RenewalEvent): void {
+    const { logger, tls, onRequest } = this.parts;
+    if (told.event === 'requested') {
+      const { id, requestKeyFile, requestKey } = told;
+      const { inbox, outbox, requester } = tls;
+      const where = { id, inbox, outbox, requester, requestKeyFile, requestKey };
+      if (onRequest) {
+        logger.info(where, 'a certificate is asked for');
+        onRequest();
+      } else if (this.renewer.current()) logger.info(where, 'the next certificate is asked for: carry it');
+      else logger.warn(where, firstSteps(told, tls));
+    } else if (told.event === 'renewed') {
+      const { serial, notAfter } = told;
+      this.onChange?.(this.serving());
+      logger.info({ serial, notAfter }, 'a new certificate is in force');
+    } else if (told.event === 'failed') {
+      logger.error(
+        { detail: told.detail },
+        'no new certificate: what is in force stays, and it is tried again',
+      );
+    } else {
+      const { secondsLeft, notAfter } = told;
+      const what =
+        told.event === 'ended'
+          ? 'the certificate has ended: nobody can connect until there is a new one'
+          : 'the certificate ends soon, and no new one has come: see to the issuer';
+      logger[told.event === 'ended' ? 'error' : 'warn']({ secondsLeft, notAfter }, what);
+    }
+  }
+}
+
+/** For an operator who sets it up: every step between here and a gateway that listens. */
+function firstSteps(
+  { id, requestKeyFile }: { readonly id: string; readonly requestKeyFile: string },
+  { inbox, outbox, requester }: TlsSettings,
+): string {
+  return [
+    'no certificate yet, so nothing is listened on:',
+    `1. on the issuer's box, once: countersign ca enrol ${requester} --key ${requestKeyFile} (its public half, carried there)`,
+    `2. carry ${id}.csr, .json and .sig from ${inbox} to the issuer's inbox`,
+    `3. carry ${id}.pem from its outbox to ${outbox}`,
+  ].join(' ');
+}

@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from 'commander';
+import { account } from './account.ts';
 import { audit } from './audit.ts';
 import { backup } from './backup.ts';
 import { ca } from './ca.ts';
@@ -20,7 +21,7 @@ import { serve } from './serve.ts';
 const program = new Command('countersign')
   .description('A gateway for calls between services: signed requests in, countersigned responses out.')
   .showHelpAfterError('(--help tells more)');
-for (const each of [serve, consumer, key, audit, call, explain, config, ca, backup, restore, doctor])
+for (const each of [serve, consumer, key, account, audit, call, explain, config, ca, backup, restore, doctor])
   program.addCommand(each());
 
 /** Commander exits with 1 where it is misused; ours is 2. */

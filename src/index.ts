@@ -7,6 +7,7 @@ export { CountersignError, type ErrorCode, type RefusalCode, refusalCodes } from
 export type { ApiInput as EndpointInput } from './gateway/routes/api-input.ts';
 export type { Endpoint } from './gateway/routes/endpoint-route.ts';
 export type { HostEndpoint } from './gateway/routes/host-endpoints.ts';
+export type { StartUpTask } from './gateway/start-up.ts';
 export type { Deliver } from './idempotency/delivery.ts';
 export type { Circumstances, EndpointResult, IdempotentEndpoint } from './idempotency/endpoint.ts';
 export type { Outbox, OutboxMessage } from './idempotency/outbox.ts';

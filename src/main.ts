@@ -47,6 +47,7 @@ import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
 import { peopleParts } from './gateway/routes/people/parts.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
+import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
 import { GatewayCertificate } from './gateway/tls/gateway-certificate.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
 import { type Deliver, Deliveries } from './idempotency/delivery.ts';
@@ -84,6 +85,11 @@ export interface GatewayOptions {
    *     });
    */
   readonly endpoints?: readonly HostEndpoint[];
+  /**
+   * What is to be done once before the first request is served, such as warming a cache: one after the other, each with
+   * a time limit. The start stops with the name of the task that fails.
+   */
+  readonly startUp?: readonly StartUpTask[];
   /** What takes the messages of `tx.outbox`, by topic. A topic without one waits. */
   readonly deliver?: Readonly<Record<string, Deliver>>;
   /** Ends a start that waits for the gateway's certificate; it then rejects with the signal's reason. */
@@ -115,7 +121,7 @@ export function createLogger(level: string): { logger: Logger; flush: () => void
   return { logger: pino({ level, base: null }, destination), flush: () => destination.flushSync() };
 }
 
-/** Opens the store, builds the pipeline and listens. What can't be started is closed again. */
+/** Opens the store, builds the pipeline, does what is to be done first, and listens. What can't be started is closed again. */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { clock = systemClock, logger = pino({ level: 'silent' }), endpoints = [], deliver = {} } = options;
   const life = config.signatures;
@@ -306,6 +312,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   try {
     const demoKeyid = isLoopbackHost(config.host) ? await makeDemo(store, config.data, clock) : undefined;
     await openOrEndDemo(store, demo, config.publicDemo, clock);
+    await runStartUp(options.startUp ?? []);
     port = await listener.listen({ host: config.host, port: config.port });
     origins = publicOrigins(config, port);
     const url = originText(origins[0] as Origin);

@@ -41,6 +41,7 @@ const CODES: ReadonlySet<string> = new Set(refusalCodes);
 export interface Problem {
   readonly code: RefusalCode;
   readonly status: number;
+  readonly detail: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -66,5 +67,5 @@ export function toProblem(error: unknown): Problem {
     detail: known.message,
     ...known.members,
   });
-  return { code, status, headers: known.headers, body };
+  return { code, status, detail: known.message, headers: known.headers, body };
 }

@@ -144,9 +144,9 @@ describe('/v1/whoami', () => {
     }
   });
 
-  it('is for signed calls alone', async () => {
+  it('is for whoever is authenticated, by whatever', async () => {
     expect(codeOf(await unsigned('GET /v1/whoami'))).toBe('signature-missing');
-    expect(codeOf(await unsigned('GET /v1/whoami', 'Authorization: Bearer abc'))).toBe('signature-missing');
+    expect(codeOf(await unsigned('GET /v1/whoami', 'Authorization: Bearer abc'))).toBe('token-invalid');
     expect(codeOf(await unsigned('GET /v1/whoami', 'Cookie: session=abc'))).toBe('signature-missing');
   });
 

@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import { CountersignError, type RefusalCode } from '../../errors.ts';
 import type { Context, Stage } from '../call.ts';
+import { sendPage, wantsPage } from '../problem-page.ts';
 import { PROBLEM_TYPE, toProblem } from '../refusals.ts';
 
 /** Refusals that an operator should hear of, with their cause. */
@@ -40,9 +41,12 @@ export function sendProblem(ctx: Context, error: unknown): RefusalCode {
   }
   ctx.state.refusal = problem.code;
   ctx.status = problem.status;
-  ctx.set('Content-Type', PROBLEM_TYPE);
   ctx.set('Countersign-Refusal', problem.code);
   for (const name in problem.headers) ctx.set(name, problem.headers[name] as string);
-  ctx.body = problem.body;
+  if (wantsPage(ctx, problem.code)) sendPage(ctx, problem.code, problem.detail);
+  else {
+    ctx.set('Content-Type', PROBLEM_TYPE);
+    ctx.body = problem.body;
+  }
   return problem.code;
 }

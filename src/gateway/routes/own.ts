@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { PublicDemoKey } from '../../consumers/public-demo.ts';
 import { CountersignError } from '../../errors.ts';
-import { type Context, callerOf, type Route, SIGNED } from '../call.ts';
+import { ANYONE, type Context, callerOf, type Route, SIGNED } from '../call.ts';
 import { readJsonText } from '../json-body.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnRoutes } from './routes.ts';
@@ -111,6 +111,7 @@ const ping: Route = {
 
 const whoami: Route = {
   ...FOR_CALLERS,
+  credential: ANYONE,
   name: 'whoami',
   description: {
     summary: 'Who the gateway takes the caller for',
@@ -119,16 +120,22 @@ const whoami: Route = {
         description: 'The caller, with the roles of this call.',
         schema: z.strictObject({
           principal: z.string(),
+          account: z.string().optional(),
           consumer: z.string().optional(),
           keyid: z.string().optional(),
           roles: z.array(z.string()),
+          csrf: z
+            .string()
+            .optional()
+            .meta({ description: 'Of a session: what its page sends with changes.' }),
         }),
       },
     },
   },
   answer(ctx) {
-    const { principal, consumer, keyid, roles } = callerOf(ctx);
-    sendJson(ctx, { principal, consumer, keyid, roles });
+    const { principal, account, consumer, keyid, roles } = callerOf(ctx);
+    // A page that was loaded anew has lost what the login answered; no other origin can read this.
+    sendJson(ctx, { principal, account, consumer, keyid, roles, csrf: ctx.state.person?.csrf });
   },
 };
 

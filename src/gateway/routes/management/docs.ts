@@ -74,8 +74,8 @@ function signingOf(components: unknown): string {
 
 function operationPart(method: string, path: string, operation: Operation): string {
   const { operationId, summary, description, parameters, requestBody, responses } = operation;
-  const role =
-    (operation.security as readonly unknown[]).length === 0 ? 'unsigned' : operation['x-countersign-role'];
+  const kinds = (operation.security as readonly Readonly<Record<string, unknown>>[]).flatMap(Object.keys);
+  const role = kinds.length === 0 ? 'none' : `${operation['x-countersign-role']} (${kinds.join(', ')})`;
   const rows = parameters.map(
     ({ name, in: place, required, description: what = '' }) =>
       `<tr><td><code>${escaped(name)}</code></td><td>${escaped(place)}${required ? ', required' : ''}</td><td>${escaped(what)}</td></tr>`,

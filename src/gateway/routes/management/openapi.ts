@@ -3,7 +3,14 @@
  * @module
  */
 import { z } from 'zod';
-import { type AnswerDescription, type Route, type RouteDescription, takes } from '../../call.ts';
+import { SESSION_COOKIE } from '../../../accounts/session.ts';
+import {
+  type AnswerDescription,
+  type CredentialKind,
+  type Route,
+  type RouteDescription,
+  takes,
+} from '../../call.ts';
 import type { PatternRoute } from '../pattern-routes.ts';
 import { problemDocument } from './schemas.ts';
 
@@ -39,6 +46,36 @@ answer is signed with the same key, under tag="countersign-response-v1" and the 
     ' ',
   );
 
+const SECURITY_SCHEMES: Readonly<Record<CredentialKind, Json>> = {
+  signature: { type: 'apiKey', in: 'header', name: 'Signature', description: SIGNING },
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'The access token of a login, good for ten minutes.',
+  },
+  cookie: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: SESSION_COOKIE,
+    description: 'The session of a login by a form. A change needs Origin and Countersign-Csrf too.',
+  },
+  basic: {
+    type: 'http',
+    scheme: 'basic',
+    description:
+      'E-mail address and password, for accounts without a second factor and without a role that asks for one.',
+  },
+};
+
+const CSRF = {
+  name: 'Countersign-Csrf',
+  in: 'header',
+  required: false,
+  description: "With a session cookie: the session's token, which the login answers, and /v1/whoami.",
+  schema: { type: 'string' },
+};
+
 const NARROW = {
   name: 'Countersign-Narrow',
   in: 'header',
@@ -52,7 +89,7 @@ const IDEMPOTENCY_KEY = {
   in: 'header',
   required: false,
   description:
-    'A string in double quotes. A later call under the same key changes nothing and gets the first result, also where it is signed afresh. Without it, the very same message sent again does.',
+    'A string in double quotes. A later call under the same key changes nothing and gets the first result, also where it is signed afresh. Without it, the very same signed message sent again does; a call that is not signed must bear it, unless the route is open to anybody.',
   schema: { type: 'string', pattern: '^"[^"]{1,255}"$' },
 };
 
@@ -67,7 +104,7 @@ export function apiDocument(routes: readonly PatternRoute[]): ApiDocument {
   const paths: Record<string, Record<string, Operation>> = {};
   for (const { method, path, route } of routes) {
     const methods = paths[path] ?? {};
-    methods[method.toLowerCase()] = operationOf(path, route);
+    methods[method.toLowerCase()] = operationOf(method, path, route);
     paths[path] = methods;
   }
   return {
@@ -80,17 +117,14 @@ export function apiDocument(routes: readonly PatternRoute[]): ApiDocument {
     paths,
     components: {
       schemas: { Problem: jsonSchema(problemDocument, 'output') },
-      securitySchemes: {
-        signature: { type: 'apiKey', in: 'header', name: 'Signature', description: SIGNING },
-      },
+      securitySchemes: SECURITY_SCHEMES,
     },
   };
 }
 
-function operationOf(path: string, route: Route): Operation {
-  const { name, role, idempotency, schema, description } = route;
+function operationOf(method: PatternRoute['method'], path: string, route: Route): Operation {
+  const { name, credential, role, idempotency, schema, description } = route;
   if (!description) throw new Error(`the route ${name} has no description`);
-  const isSigned = takes(route, 'signature');
   const remembers = idempotency === 'nonce' || idempotency === 'key';
   return {
     operationId: name,
@@ -98,14 +132,15 @@ function operationOf(path: string, route: Route): Operation {
     summary: description.summary,
     ...(description.details !== undefined && { description: description.details }),
     'x-countersign-role': role,
-    security: isSigned ? [{ signature: [] }] : [],
+    security: credential === 'none' ? [] : credential.map((kind) => ({ [kind]: [] })),
     parameters: [
       ...pathParameters(path),
       ...queryParameters(schema?.query),
-      ...(isSigned ? [NARROW] : []),
+      ...(credential === 'none' ? [] : [NARROW]),
+      ...(takes(route, 'cookie') && method !== 'GET' ? [CSRF] : []),
       ...(remembers ? [route.issuesSecret ? SECRET_KEY : IDEMPOTENCY_KEY] : []),
     ],
-    ...(schema?.body && { requestBody: requestBody(schema.body) }),
+    ...(schema?.body && { requestBody: requestBody(schema.body, bodyTypes(route)) }),
     responses: responsesOf(description, remembers),
   };
 }
@@ -137,11 +172,19 @@ function queryParameters(query: z.ZodObject | undefined): Json[] {
   });
 }
 
-function requestBody(schema: z.ZodType): Json {
+function requestBody(schema: z.ZodType, types: readonly string[]): Json {
+  const content = { schema: jsonSchema(schema, 'input') };
   return {
     required: !schema.safeParse(undefined).success,
-    content: { 'application/json': { schema: jsonSchema(schema, 'input') } },
+    content: Object.fromEntries(types.map((type) => [type, content])),
   };
+}
+
+/** What people alone fill in may come as a form. */
+function bodyTypes(route: Route): readonly string[] {
+  const json = 'application/json';
+  const isForm = route.reads === 'people' && !takes(route, 'signature');
+  return isForm ? [json, 'application/x-www-form-urlencoded'] : [json];
 }
 
 function responsesOf({ answers }: RouteDescription, remembers: boolean): Record<string, Json> {

@@ -10,6 +10,7 @@ import { MailFiles } from '../../../accounts/mail-files.ts';
 import { SmtpMail, type SmtpServer } from '../../../accounts/mail-smtp.ts';
 import { MOST_TICKET_LIFE, Tickets } from '../../../accounts/ticket.ts';
 import type { AuditReader } from '../../../audit/audit.ts';
+import type { Registration } from '../../../config/config.ts';
 import type { ConsumerReader } from '../../../consumers/consumer.ts';
 import type { Deliver } from '../../../idempotency/delivery.ts';
 import type { DoneRecordReader } from '../../../idempotency/records.ts';
@@ -22,6 +23,8 @@ export interface AccountParts extends PeopleParts {
   readonly done: DoneRecordReader;
   readonly quotaStore: QuotaStore;
   readonly passwords: PasswordHashes;
+  /** Asked at each call: a reload may change it. */
+  readonly registration: () => Registration;
   readonly tickets: Tickets;
   readonly files: MailFiles;
   /** Empties the database's journal. */
@@ -34,6 +37,7 @@ export interface AccountSources {
   readonly done: DoneRecordReader;
   readonly quotas: QuotaStore;
   readonly passwords: PasswordHashes;
+  readonly registration: () => Registration;
   /** The data folder. */
   readonly data: string;
   /** Undefined where mail is written into files. */
@@ -55,16 +59,17 @@ export interface AccountDesk {
 
 export function accountDesk(people: PeopleParts, sources: AccountSources): AccountDesk {
   const { clock, vault, accounts } = people;
-  const { consumers, audit, done, quotas, passwords, data, smtp, origin, truncateJournal, logger } = sources;
+  const { consumers, audit, done, quotas, passwords, registration, data, smtp, origin, truncateJournal, logger } =
+    sources;
   const files = new MailFiles(data);
   const server = smtp && new SmtpMail(smtp);
   const tickets = new Tickets({ vault, clock });
   const onSent = (sent: SentLetter) =>
     sent.outcome === 'refused' ? logger.warn(sent, 'mail refused') : logger.info(sent, 'mail');
   const writing = { accounts, tickets, mail: server ?? files, files, origin, clock, onSent };
-  const shared = { consumers, audit, done, quotaStore: quotas, passwords, tickets, files, truncateJournal };
+  const kept = { consumers, audit, done, quotaStore: quotas };
   return {
-    parts: { ...people, ...shared },
+    parts: { ...people, ...kept, passwords, registration, tickets, files, truncateJournal },
     deliver: { [MAIL_TOPIC]: letters(writing), [ERASURE_TOPIC]: erasures({ files, truncateJournal }) },
     sweep: () =>
       files.sweep({

@@ -13,12 +13,14 @@ import { invite } from './invitations.ts';
 import { changeOwnAccount, eraseOwnAccount, showOwnAccount } from './own-account.ts';
 import { addOwnKey, revokeOwnKey } from './own-keys.ts';
 import { changePassword, forgotPassword, resetPassword } from './password.ts';
+import { register } from './register.ts';
 
 const OWN = '/v1/account';
 const ACCOUNT = '/v1/accounts/{id}';
 
 export function accountRoutes(parts: AccountParts): readonly PatternRoute[] {
   return [
+    { method: 'POST', path: '/v1/register', route: register(parts) },
     { method: 'GET', path: OWN, route: showOwnAccount(parts) },
     { method: 'PATCH', path: OWN, route: changeOwnAccount(parts) },
     { method: 'DELETE', path: OWN, route: eraseOwnAccount(parts) },

@@ -34,7 +34,7 @@ import {
 import { addConsumer } from './consumers/registration.ts';
 import { createApp } from './gateway/app.ts';
 import { KeyWatch } from './gateway/key-watch.ts';
-import { Listener, type Unparsed } from './gateway/listener.ts';
+import { endConnection, Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { recordRefusal } from './gateway/middleware/audit-refusal.ts';
 import { Peers } from './gateway/peer.ts';
@@ -48,6 +48,7 @@ import { peopleParts } from './gateway/routes/people/parts.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
+import { ClientCertificates } from './gateway/tls/client-certificates.ts';
 import { GatewayCertificate } from './gateway/tls/gateway-certificate.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
 import { type Deliver, Deliveries } from './idempotency/delivery.ts';
@@ -241,6 +242,12 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     failures: buckets,
     origin: () => originText(origins[0] as Origin),
   });
+  const certificates = new ClientCertificates({
+    clock,
+    logger,
+    denied: store.deniedCertificates,
+    end: endConnection,
+  });
   const app = createApp({
     clock,
     logger,
@@ -253,6 +260,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     quotas: () => quotas,
     quotaStore: store.quotas,
     peers: new Peers(config.trustedProxies),
+    certificates,
     origins: () => origins,
     routes: () => routes,
     life,
@@ -272,6 +280,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     listener.useTls(tls);
     admin.useTls(tls);
   });
+
+  for (const each of [listener, admin]) each.onSocket((socket) => certificates.take(socket));
 
   const purge = setInterval(() => {
     store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
@@ -300,6 +310,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     clearInterval(purge);
     clearInterval(eachMinute);
     await ownCertificate?.close();
+    certificates.stop();
     await Promise.all([listener.close(), admin.close()]);
     await upstreams.close();
     await calls.idle();
@@ -323,6 +334,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         : await admin.listen({ host: config.host, port: config.adminPort, admin: true });
     logger.info({ url, port, adminPort, data: config.data, nonces: store.nonceCount }, 'listening');
     keyWatch.start();
+    certificates.start();
     // The file may be gone: its owner removed it, or the folder came out of a backup, which leaves it out.
     const credentials = demoFile(config.data);
     const hasDemo = demoKeyid !== undefined && existsSync(credentials);

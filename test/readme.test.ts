@@ -56,6 +56,7 @@ describe('the README', () => {
       'authenticate',
       'authenticatePerson',
       'claimNonce',
+      'demandCertificate',
       'limitConsumer',
       'readBody',
       'verifyDigest',

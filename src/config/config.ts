@@ -195,8 +195,9 @@ export function loadConfig(
   const named = [...new Map((first(origins) ?? []).map((origin) => [originText(origin), origin])).values()];
   const roleList = file.setting('roles', roles);
   const listed = roleList?.map(({ name }) => name);
-  const config: Config = {
+  const routeList = file.setting('routes', routes(listed)) ?? [];
   const people = file.setting('accounts', accounts) ?? accounts.parse({});
+  const config: Config = {
     host: first(host) ?? '127.0.0.1',
     port: first(ports) ?? 8080,
     adminPort: first(adminPorts),
@@ -208,6 +209,7 @@ export function loadConfig(
       cwd,
       data: folder,
       origins: named,
+      routes: routeList,
       development: developmentTls,
     }),
     masterKey: env.masterKey(cwd),
@@ -216,7 +218,7 @@ export function loadConfig(
     idempotency: file.setting('idempotency', idempotency) ?? idempotency.parse({}),
     roles: listed,
     grantableRoles: roleList?.filter(({ grantable }) => grantable).map(({ name }) => name) ?? [],
-    routes: file.setting('routes', routes(listed)) ?? [],
+    routes: routeList,
     quotas: file.setting('quotas', quotas) ?? [],
     publicDemo: file.setting('publicDemo', flag()) ?? false,
     accounts: {

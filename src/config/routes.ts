@@ -11,6 +11,9 @@ import { flag, group, list, quantity, text } from './setting-types.ts';
 
 export type UpstreamIdempotency = 'none' | 'nonce' | 'key' | 'upstream';
 
+/** What a route makes of callers' certificates. Those of `optional` are asked for, for keys that are bound to one. */
+export type ClientCertificateDemand = 'none' | 'optional' | 'required';
+
 export interface UpstreamRoute {
   /** `/orders` stands for itself and everything under `/orders/`, case-sensitively. */
   readonly path: string;
@@ -27,6 +30,7 @@ export interface UpstreamRoute {
   readonly timeoutMs: number;
   /** Whether a target under this path may hold `%2F`. */
   readonly encodedSlash: boolean;
+  readonly clientCertificate: ClientCertificateDemand;
   /** Names of the cookies that the upstream may set. */
   readonly setCookie: readonly string[];
   /** Sent in place of `sandbox; default-src 'none'`. */
@@ -152,6 +156,14 @@ function readIdempotency(name: string): UpstreamIdempotency {
   throw invalid('must be none, nonce, key or upstream');
 }
 
+const CERTIFICATE_DEMANDS: readonly ClientCertificateDemand[] = ['none', 'optional', 'required'];
+
+function readClientCertificate(name: string): ClientCertificateDemand {
+  const found = CERTIFICATE_DEMANDS.find((each) => each === name);
+  if (found) return found;
+  throw invalid('must be none, optional or required');
+}
+
 /** The schema of one route. @param listed the `roles:` section, or undefined where there is none and every role goes. */
 function route(listed: readonly string[] | undefined) {
   return group('{ path, upstream, role }', {
@@ -165,6 +177,7 @@ function route(listed: readonly string[] | undefined) {
     idempotency: text(IDEMPOTENCY_CLASSES.join(', '), readIdempotency).optional(),
     timeout: quantity({ least: 0.001, most: 3600, what: 'a number of seconds', whole: false }).optional(),
     encodedSlash: flag().optional(),
+    clientCertificate: text(CERTIFICATE_DEMANDS.join(', '), readClientCertificate).optional(),
     setCookie: list('cookie names, such as [theme]', text("a cookie's name", readCookieName)).optional(),
     contentSecurityPolicy: text('a policy', readPolicy).optional(),
   });
@@ -175,13 +188,16 @@ export const routeSettings = Object.keys(route(undefined).shape);
 /** The schema of `routes:`. */
 export function routes(listed: readonly string[] | undefined) {
   const entry = route(listed).transform(
-    ({ idempotency, timeout, encodedSlash, setCookie, contentSecurityPolicy, ...rest }): UpstreamRoute => ({
-      ...rest,
-      idempotency: idempotency ?? 'none',
+    ({ path, upstream, role, timeout, ...optional }): UpstreamRoute => ({
+      path,
+      upstream,
+      role,
+      idempotency: optional.idempotency ?? 'none',
       timeoutMs: Math.max(1, Math.round((timeout ?? DEFAULT_TIMEOUT) * 1000)),
-      encodedSlash: encodedSlash ?? false,
-      setCookie: setCookie ?? [],
-      contentSecurityPolicy,
+      encodedSlash: optional.encodedSlash ?? false,
+      clientCertificate: optional.clientCertificate ?? 'none',
+      setCookie: optional.setCookie ?? [],
+      contentSecurityPolicy: optional.contentSecurityPolicy,
     }),
   );
   return list('routes: [{ path, upstream, role }]', entry);

@@ -8,6 +8,7 @@ import { CountersignError } from '../errors.ts';
 import { readPath } from './environment.ts';
 import type { Faults, Position } from './faults.ts';
 import { isLoopbackHost, type Origin } from './origins.ts';
+import type { UpstreamRoute } from './routes.ts';
 import { group, list, text } from './setting-types.ts';
 
 /** Whether callers are asked for a certificate of their own. What a route makes of one, the route says. */
@@ -75,6 +76,7 @@ interface Surroundings {
   readonly cwd: string;
   readonly data: string;
   readonly origins: readonly Origin[];
+  readonly routes: readonly UpstreamRoute[];
   readonly development: boolean;
 }
 
@@ -86,14 +88,14 @@ const DEVELOPMENT_NAMES = ['localhost', '127.0.0.1', '::1'];
  */
 export function completeTls(
   section: Section | undefined,
-  { cwd, data, origins, development }: Surroundings,
+  { cwd, data, origins, routes, development }: Surroundings,
 ): TlsSettings | undefined {
   if (!section && !development) return undefined;
   const {
     names,
     uris = [],
     requester = 'gateway',
-    clientCertificates = 'off',
+    clientCertificates = routes.some(asksForCertificate) ? 'request' : 'off',
     inbox,
     outbox,
   } = section ?? {};
@@ -109,6 +111,8 @@ export function completeTls(
   };
 }
 
+const asksForCertificate = ({ clientCertificate }: UpstreamRoute) => clientCertificate !== 'none';
+
 /** The host of an https origin, without the brackets of IPv6. */
 function hostOf({ scheme, authority }: Origin): string[] {
   return scheme === 'https' ? [new URL(`${scheme}://${authority}`).hostname.replace(/^\[(.*)\]$/, '$1')] : [];
@@ -116,11 +120,19 @@ function hostOf({ scheme, authority }: Origin): string[] {
 
 /** What no setting of the section shows by itself. */
 export function checkTls(
-  { tls, host, origins, trustedProxies }: Checked,
+  { tls, host, origins, routes, trustedProxies }: Checked,
   written: readonly string[],
   faults: Faults,
   position: (path: readonly PropertyKey[]) => Position | undefined,
 ): void {
+  routes.forEach(({ clientCertificate }, index) => {
+    if (clientCertificate !== 'required' || tls?.clientCertificates === 'request') return;
+    const detail = tls
+      ? 'is required, and tls.clientCertificates is off; write request, or leave it out'
+      : 'is required, and only TLS shows certificates, at the gateway itself: set up tls:, or leave it out';
+    const setting = `routes[${index}].clientCertificate`;
+    faults.add(setting, detail, position(['routes', index, 'clientCertificate']));
+  });
   if (!tls) return;
   const fault = (path: readonly string[], detail: string) =>
     faults.add(path.join('.'), detail, position(path));
@@ -155,6 +167,7 @@ interface Checked {
   readonly tls: TlsSettings | undefined;
   readonly host: string;
   readonly origins: readonly Origin[];
+  readonly routes: readonly UpstreamRoute[];
   readonly trustedProxies: readonly string[];
 }
 

@@ -19,8 +19,11 @@ export interface ActiveKey {
   readonly context: SecurityContext;
   /** Why the key is not good at this second, as a sentence; undefined where it is. */
   inactive(now: number): string | undefined;
-  /** Why the key may not be used from an address, as a sentence; undefined where it may. */
-  forbids(address: string): string | undefined;
+  /**
+   * Why the key may not be used from an address, or beside a client certificate, as a sentence; undefined where it may.
+   * @param certificateUri asked where the key is bound to one; undefined where no certificate counts.
+   */
+  forbids(address: string, certificateUri: () => string | undefined): string | undefined;
 }
 
 export class KeyDirectory {
@@ -79,9 +82,15 @@ export class KeyDirectory {
           return `The key expired at ${isoTime(key.notAfter)}; ask an operator for another.`;
         return undefined;
       },
-      forbids(address) {
-        if (!allowed || allowed.has(address)) return undefined;
-        return `The key may not be used from ${address || 'this address'}; ask an operator which addresses it is for.`;
+      forbids(address, certificateUri) {
+        if (allowed && !allowed.has(address)) {
+          return `The key may not be used from ${address || 'this address'}; ask an operator which addresses it is for.`;
+        }
+        if (key.certificateUri === undefined) return undefined;
+        const shown = certificateUri();
+        if (shown === key.certificateUri) return undefined;
+        const instead = shown === undefined ? 'none that counts' : `that of ${shown}`;
+        return `The key is bound to the client certificate of ${key.certificateUri}, and the connection shows ${instead}; connect with a certificate of that name, from a trusted root and within its dates.`;
       },
     };
   }

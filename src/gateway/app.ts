@@ -21,6 +21,7 @@ import { authenticate } from './middleware/authenticate.ts';
 import { authenticatePerson, type People } from './middleware/authenticate-person.ts';
 import { authorizeCall } from './middleware/authorize-call.ts';
 import { claimNonce } from './middleware/claim-nonce.ts';
+import { demandCertificate } from './middleware/demand-certificate.ts';
 import { drainBody } from './middleware/drain-body.ts';
 import { findRoute } from './middleware/find-route.ts';
 import { limitConsumer } from './middleware/limit-consumer.ts';
@@ -36,6 +37,7 @@ import { verifyDigest } from './middleware/verify-digest.ts';
 import type { Peers } from './peer.ts';
 import { PROBES } from './routes/own.ts';
 import type { Routes } from './routes/routes.ts';
+import type { ClientCertificates } from './tls/client-certificates.ts';
 
 export interface AppParts {
   readonly clock: Clock;
@@ -49,6 +51,7 @@ export interface AppParts {
   readonly people: People;
   readonly commitGroup: CommitGroup;
   readonly peers: Peers;
+  readonly certificates: Pick<ClientCertificates, 'of'>;
   readonly origins: () => readonly Origin[];
   readonly routes: () => Routes;
   readonly life: LifePolicy;
@@ -70,12 +73,13 @@ export function pipeline(parts: AppParts): readonly Stage[] {
     renderProblem({ logger }),
     shedLoad({ mostInFlight: parts.mostInFlight }),
     auditRefusal({ record }),
-    readMessage({ peers, origins, probes: PROBES }),
+    readMessage({ peers, certificates: parts.certificates, origins, probes: PROBES }),
     limitFailures({ buckets, keys }),
     findRoute({ routes }),
     authenticate({ clock, keys, life }),
     authenticatePerson({ clock, people, commitGroup }),
     claimNonce({ clock, keys, nonces, quotaStore }),
+    demandCertificate({ clock }),
     limitConsumer({ quotas, quotaStore }),
     readBody({ mostBytes: parts.mostBody }),
     verifyDigest,

@@ -9,6 +9,7 @@ import type { Quota, QuotaVerdict } from '../limits/quotas.ts';
 import type { SecurityContext } from '../security/security-context.ts';
 import type { RequestMessage } from '../signatures/components.ts';
 import type { VerifiedRequest } from '../signatures/verify-request.ts';
+import { type CertificateAt, NO_CERTIFICATE } from './tls/client-certificate.ts';
 
 /** See the README, "Asking again". */
 export type IdempotencyClass = 'none' | 'upstream' | 'nonce' | 'key';
@@ -100,6 +101,8 @@ export interface Route {
   readonly encodedSlash: boolean;
   /** What stands where nothing is served: it answers 404 or 405 to whomever, and looks at no token or password. */
   readonly unrouted?: true;
+  /** Of routes to upstreams: whether callers show a certificate there. `required`: they must. */
+  readonly clientCertificate?: 'optional' | 'required';
   /** Answers whatever the Host, unauthenticated: for load balancers. */
   readonly probe?: true;
   answer(ctx: Context): void | Promise<void>;
@@ -113,6 +116,8 @@ export class CallState {
   loopback = false;
   /** The same, or whoever reaches the admin port: may see details, which need not stay on this machine. */
   local = false;
+  /** What the connection has shown of a client certificate, as far as that counts at a second. */
+  certificate: CertificateAt = NO_CERTIFICATE;
   message!: RequestMessage;
   encodedSlash = false;
   route!: Route;

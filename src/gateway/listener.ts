@@ -32,6 +32,8 @@ const LONGEST_SILENCE = 1000;
 const STOP_INTERVAL = 25;
 
 const adminSockets = new WeakSet<Socket>();
+/** Those that take no request more. */
+const endingSockets = new WeakSet<Socket>();
 
 /** Whether the request came in through the admin port. */
 export function isAdminSocket(socket: Socket): boolean {
@@ -68,7 +70,7 @@ export class Listener {
       requireHostHeader: false,
     };
     const onRequest: Handler = (req, res) => {
-      if (this.stopped) res.shouldKeepAlive = false;
+      if (this.stopped || endingSockets.has(req.socket)) res.shouldKeepAlive = false;
       handle(req, res);
     };
     this.tlsServer =
@@ -96,7 +98,7 @@ export class Listener {
   }
 
   /** Tells of each connection over which requests will come: over TLS a `TLSSocket`, after its handshake. */
-  private onSocket(listen: (socket: Socket) => void): void {
+  onSocket(listen: (socket: Socket) => void): void {
     this.server.on(this.tlsServer ? 'secureConnection' : 'connection', listen);
   }
 
@@ -204,9 +206,27 @@ const UNPARSED: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['request-malformed', 'The request did not arrive in time; send it faster.'],
 };
 
-/** Whether a request was read from this socket whose answer hasn't ended. Node has no public name for it. */
+/** Whether a request was read from this socket whose answer hasn't ended. */
 function isAnswering(socket: Socket): boolean {
-  return Boolean((socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage);
+  return answerUnderWay(socket) !== undefined;
+}
+
+/** Node has no public name for it. */
+function answerUnderWay(socket: Socket): ServerResponse | undefined {
+  return (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
+}
+
+/** Ends a connection as soon as nothing is in flight on it. */
+export function endConnection(socket: Socket): void {
+  const answer = answerUnderWay(socket);
+  if (!answer) {
+    socket.destroySoon();
+    return;
+  }
+  endingSockets.add(socket);
+  if (!answer.headersSent) answer.shouldKeepAlive = false;
+  // By then the next request of a pipeline has its answer under way, if there is one.
+  answer.once('close', () => endConnection(socket));
 }
 
 function rawAnswer({ status, code, body }: Problem): string {

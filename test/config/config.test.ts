@@ -90,6 +90,7 @@ logLevel: warn
           timeoutMs: 30_000,
           encodedSlash: false,
           setCookie: [],
+          clientCertificate: 'none',
           contentSecurityPolicy: undefined,
         },
         {

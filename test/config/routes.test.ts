@@ -139,7 +139,34 @@ describe('the other settings of a route', () => {
     expect(loaded?.idempotency).toBe(idempotency);
   });
 
+  it.each(['none', 'optional'])('clientCertificate may be %s, and is none by default', (demand) => {
+    expect(load(route(`path: /a, clientCertificate: ${demand}`)).routes[0]?.clientCertificate).toBe(demand);
+    expect(load(route('path: /a')).routes[0]?.clientCertificate).toBe('none');
+  });
+
+  const TLS = 'origins: ["https://a.example"]\ntls: {}\n';
+
   it.each([
+    ['none', 'off'],
+    ['optional', 'request'],
+    ['required', 'request'],
+  ])('clientCertificate: %s alone leaves tls.clientCertificates at %s', (demand, expected) => {
+    const { tls, routes } = load(`${TLS}${route(`path: /a, clientCertificate: ${demand}`)}`);
+    expect([tls?.clientCertificates, routes[0]?.clientCertificate]).toEqual([expected, demand]);
+  });
+
+  it.each([
+    ['', 'is required, and only TLS shows certificates'],
+    [TLS.replace('{}', '{ clientCertificates: off }'), 'is required, and tls.clientCertificates is off'],
+  ])('clientCertificate: required is refused where nobody could meet it: %j', (tls, why) => {
+    const told = faults(`${tls}${route('path: /a, clientCertificate: required')}`);
+    expect(told).toEqual([expect.stringContaining(`routes[0].clientCertificate: ${why}`)]);
+    expect(told[0]).toMatch(/^c\.yaml:\d+:\d+ /);
+  });
+
+  it.each([
+    ['clientCertificate: always', 'must be none, optional or required'],
+    ['clientCertificate: true', 'must be none, optional, required'],
     ['idempotency: always', 'must be none, nonce, key or upstream'],
     ['timeout: 0', 'must be a number of seconds from 0.001 to 3600'],
     ['timeout: .inf', 'must be a number of seconds'],

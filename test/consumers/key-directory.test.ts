@@ -180,15 +180,28 @@ describe('the roles of a call', () => {
 });
 
 describe('a key', () => {
+  const unasked = () => {
+    throw new Error('The certificate was asked for.');
+  };
+
   it('without a list of addresses may be used from any, and with one from those alone', () => {
     const open = find(stocked('shop.1').directory, 'shop.1');
     const bound = find(stocked('shop.1', {}, { allow: ['10.0.0.0/8', '::1'] }).directory, 'shop.1');
     for (const address of ['10.1.2.3', '::1', '192.0.2.1', '']) {
-      expect(open.forbids(address)).toBeUndefined();
+      expect(open.forbids(address, unasked)).toBeUndefined();
     }
-    for (const address of ['10.1.2.3', '::1']) expect(bound.forbids(address)).toBeUndefined();
-    expect(bound.forbids('192.0.2.1')).toContain('192.0.2.1');
-    expect(bound.forbids('')).toBeDefined();
+    for (const address of ['10.1.2.3', '::1']) expect(bound.forbids(address, unasked)).toBeUndefined();
+    expect(bound.forbids('192.0.2.1', unasked)).toContain('192.0.2.1');
+    expect(bound.forbids('', unasked)).toBeDefined();
+  });
+
+  it('that is bound to a certificate may be used beside it alone, and where its addresses allow it', () => {
+    const certificateUri = 'spiffe://example.com/shop';
+    const bound = find(stocked('shop.1', {}, { certificateUri, allow: ['::1'] }).directory, 'shop.1');
+    expect(bound.forbids('::1', () => certificateUri)).toBeUndefined();
+    expect(bound.forbids('::1', () => undefined)).toContain('none that counts');
+    expect(bound.forbids('::1', () => `${certificateUri}s`)).toContain(`that of ${certificateUri}s`);
+    expect(bound.forbids('192.0.2.1', () => certificateUri)).toContain('192.0.2.1');
   });
 
   it.each([

@@ -16,6 +16,8 @@ export interface Key {
 
 export interface Target {
   readonly port: number;
+  /** Default: http. */
+  readonly scheme?: 'http' | 'https';
   readonly clock: { now(): number };
 }
 
@@ -53,7 +55,7 @@ export function sign(gateway: Target, key: Key, draft: Draft = {}): RawRequest {
   const { created = now, expires = created + 60, nonce = newNonce() } = draft;
   const message = {
     method,
-    scheme: 'http',
+    scheme: gateway.scheme ?? 'http',
     authority: host,
     target,
     fields: Fields.fromEntries(headers),
@@ -113,6 +115,11 @@ export class Connection {
   static async open(port: number): Promise<Connection> {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
+    return new Connection(socket);
+  }
+
+  /** Over a socket that is connected already, such as one of TLS. */
+  static over(socket: Socket): Connection {
     return new Connection(socket);
   }
 
@@ -209,14 +216,19 @@ const MEMBER =
  * Recomputes the signature of an answer with nothing but a MAC and string handling.
  * @returns the identifiers that it covers; throws where anything doesn't hold.
  */
-export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): string[] {
+export function verifyAnswer(
+  answer: Answer,
+  request: RawRequest,
+  key: Key,
+  scheme: 'http' | 'https' = 'http',
+): string[] {
   const [, params = '', list = '', , , nonce = '', keyid] =
     MEMBER.exec(answer.headers.get('signature-input') ?? '') ?? fail('no Signature-Input of ours');
   const sent = request.headers.find(([name]) => name === 'Signature-Input')?.[1] ?? '';
   if (!sent.includes(`nonce="${nonce}"`)) fail("the nonce is not the request's");
   if (keyid !== key.keyid) fail("the keyid is not the request's");
   const ids = list.match(/"[^"]*"(?:;[a-z]+(?:="[^"]*")?)*/g) ?? [];
-  const lines = ids.map((id) => `${id}: ${valueIn(id, answer, request)}\n`).join('');
+  const lines = ids.map((id) => `${id}: ${valueIn(id, answer, request, scheme)}\n`).join('');
   const mac = createHmac('sha256', Buffer.from(key.secret, 'base64'))
     .update(`${lines}"@signature-params": ${params}`)
     .digest('base64');
@@ -226,7 +238,7 @@ export function verifyAnswer(answer: Answer, request: RawRequest, key: Key): str
   return ids;
 }
 
-function valueIn(id: string, answer: Answer, request: RawRequest): string {
+function valueIn(id: string, answer: Answer, request: RawRequest, scheme: string): string {
   const [, name = '', , query = '', bytes] = /^"([^"]*)"(;name="([^"]*)")?(;bs)?/.exec(id) ?? [];
   if (!id.endsWith(';req'))
     return name === '@status' ? String(answer.status) : (answer.headers.get(name) ?? fail(id));
@@ -235,9 +247,9 @@ function valueIn(id: string, answer: Answer, request: RawRequest): string {
   const [path = ''] = target.split('?');
   const derived: Record<string, () => string | undefined> = {
     '@method': () => method,
-    '@target-uri': () => `http://${fields.get('host')}${target}`,
+    '@target-uri': () => `${scheme}://${fields.get('host')}${target}`,
     '@authority': () => fields.get('host'),
-    '@scheme': () => 'http',
+    '@scheme': () => scheme,
     '@request-target': () => target,
     '@path': () => path,
     '@query': () => target.slice(path.length) || '?',

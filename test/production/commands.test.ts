@@ -95,6 +95,7 @@ const upstream = (path: string, role: string): UpstreamRoute => ({
   timeoutMs: 1000,
   encodedSlash: false,
   setCookie: [],
+  clientCertificate: 'none',
   contentSecurityPolicy: undefined,
 });
 

@@ -67,7 +67,7 @@ export function claimNonce({ clock, keys, nonces, quotaStore }: ClaimNonceParts)
     if (state.untimely) throw state.untimely;
     refuseServices(state.route);
     const now = epochSeconds(clock);
-    const key = activeKey(keys, parameters.keyid, now, state.address);
+    const key = activeKey(keys, parameters.keyid, now, state);
     keys.usage.count(key.keyid, now);
     state.context = key.context;
     state.actor = key.actor;
@@ -83,12 +83,20 @@ function refuseServices(route: Route): void {
   );
 }
 
-/** The key, as it stands now: `key-inactive` where it isn't good any more, `key-forbidden` from another address. */
-export function activeKey(keys: KeyDirectory, keyid: string, now: number, address: string): ActiveKey {
+/**
+ * The key, as it stands now.
+ * @throws key-inactive where it isn't good any more, key-forbidden from an address or without a certificate that it asks for.
+ */
+export function activeKey(
+  keys: KeyDirectory,
+  keyid: string,
+  now: number,
+  { address, certificate }: Pick<CallState, 'address' | 'certificate'>,
+): ActiveKey {
   const key = keys.find(keyid);
   const inactive = key ? key.inactive(now) : 'The key was removed; ask an operator for another.';
   if (!key || inactive) throw new CountersignError('key-inactive', inactive ?? '');
-  const forbidden = key.forbids(address);
+  const forbidden = key.forbids(address, () => certificate(now)?.uri);
   if (forbidden) throw new CountersignError('key-forbidden', forbidden);
   return key;
 }

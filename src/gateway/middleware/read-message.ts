@@ -15,6 +15,7 @@ import { checkTarget } from '../../signatures/target.ts';
 import type { Stage } from '../call.ts';
 import { isAdminSocket } from '../listener.ts';
 import { findOrigin, isLoopbackAuthority, type Peers } from '../peer.ts';
+import type { ClientCertificates } from '../tls/client-certificates.ts';
 import { checkRequestFields } from '../upstream/forwarded-fields.ts';
 
 const MOST_FIELDS = 100;
@@ -23,12 +24,13 @@ const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
 
 export interface ReadMessageParts {
   readonly peers: Peers;
+  readonly certificates: Pick<ClientCertificates, 'of'>;
   readonly origins: () => readonly Origin[];
   /** Targets that are answered whatever the Host. */
   readonly probes: ReadonlySet<string>;
 }
 
-export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage {
+export function readMessage({ peers, certificates, origins, probes }: ReadMessageParts): Stage {
   return async function readMessage(ctx, next) {
     const { req, state } = ctx;
     const { rawHeaders, method = '', url: target = '' } = req;
@@ -37,6 +39,7 @@ export function readMessage({ peers, origins, probes }: ReadMessageParts): Stage
     const scheme = 'encrypted' in req.socket ? 'https' : 'http';
     const peer = peers.read(req.socket.remoteAddress, scheme, fields);
     state.address = peer.address;
+    state.certificate = certificates.of(req.socket);
     checkRequestFields(fields);
     checkFraming(req, fields);
     state.encodedSlash = checkTarget(target).encodedSlash;

@@ -155,7 +155,7 @@ async function answer<P, S, C, Role extends string, X>(
       if (state.person) {
         return permit(await currentContext(tx.accounts, state.person, now), state, endpoint.role);
       }
-      return permit(activeKey(keys, keyid as string, now, state.address).context, state, endpoint.role);
+      return permit(activeKey(keys, keyid as string, now, state).context, state, endpoint.role);
     },
   };
   const outcome = await runEndpoint(unitOfWork, endpoint, call, { sealing, keyLife, skew });

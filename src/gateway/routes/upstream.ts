@@ -38,7 +38,7 @@ export function upstreamLookup(table: readonly UpstreamRoute[], parts: UpstreamP
 }
 
 function toRoute(route: UpstreamRoute, parts: UpstreamParts): Route {
-  const { path, role, idempotency, encodedSlash } = route;
+  const { path, role, idempotency, encodedSlash, clientCertificate } = route;
   return {
     name: path,
     credential: SIGNED,
@@ -47,6 +47,7 @@ function toRoute(route: UpstreamRoute, parts: UpstreamParts): Route {
     schema: null,
     conditions: false,
     encodedSlash,
+    ...(clientCertificate !== 'none' && { clientCertificate }),
     answer: (ctx) => answer(ctx, route, parts),
   };
 }
@@ -86,7 +87,7 @@ async function answerOnce(
     actor: state.actor,
     timeoutMs: route.timeoutMs,
     authorize() {
-      const key = activeKey(keys, keyid, epochSeconds(clock), state.address);
+      const key = activeKey(keys, keyid, epochSeconds(clock), state);
       state.context = permit(key.context, state, route.role);
     },
   };

@@ -52,7 +52,12 @@ const KEPT_FROM_UPSTREAMS = new Set([
   'x-original-url',
   'x-rewrite-url',
 ]);
-const KEPT_PREFIX = /^(?:countersign|x-forwarded)-/;
+/**
+ * By prefix. The later ones are those in which proxies tell of a client certificate (RFC 9440, Envoy, nginx, HAProxy,
+ * Apache, AWS, Azure, Cloudflare): the gateway, which sees the connection, believes none of them, and an upstream would.
+ */
+const KEPT_PREFIX =
+  /^(?:countersign-|x-forwarded-|(?:x-)?(?:ssl|tls|mtls)-|(?:x-)?client-?(?:cert|certificate|verify|[si]?-?dn)(?:-|$)|x-amzn-mtls-|x-arr-clientcert|cf-client-cert-)/;
 
 /** Passed on whether covered or not: they choose a form of the answer and nothing else. */
 const PASSED_UNCOVERED = ['accept', 'accept-language', 'user-agent'];

@@ -27,12 +27,12 @@ export class OpensslRoot {
   }
 
   /** @param names as openssl writes them: `IP:127.0.0.1,DNS:localhost`. */
-  leaf(names: string, { key = 'p256', usage = 'serverAuth' } = {}): Identity {
+  leaf(names: string, { key = 'p256', usage = 'serverAuth', days = 1 } = {}): Identity {
     const name = `leaf-${++this.made}`;
     const csr = join(this.folder, `${name}.csr`);
     const keyKind = key === 'rsa' ? RSA2048 : P256;
     this.run('req', ...keyKind, '-nodes', '-subj', '/', '-keyout', this.path(`${name}.key`), '-out', csr);
-    const chain = this.sign(readFileSync(csr, 'utf8'), names, { usage });
+    const chain = this.sign(readFileSync(csr, 'utf8'), names, { usage, days });
     return { key: this.read(`${name}.key`), chain };
   }
 

@@ -70,6 +70,39 @@ describe('what an upstream gets', () => {
     ).toEqual([HOST, ['x-list', 'a, b'], ['accept', 'a, b'], ...OWN]);
   });
 
+  it.each([
+    'Client-Cert',
+    'Client-Cert-Chain',
+    'X-Client-Cert',
+    'X-Client-Certificate',
+    'X-Client-DN',
+    'X-Client-Verify',
+    'X-SSL-Client-S-DN',
+    'X-SSL-Cert',
+    'X_SSL_Client_Verify',
+    'SSL-Client-Verify',
+    'SSL_CLIENT_CERT',
+    'X-TLS-Client-Cert',
+    'X-Forwarded-Client-Cert',
+    'X-Forwarded-Tls-Client-Cert-Info',
+    'X-Amzn-Mtls-Clientcert',
+    'X-ARR-ClientCert',
+    'CF-Client-Cert-Der-Base64',
+  ])('never has what a proxy may say of a client certificate: %s', (name) => {
+    expect(forwarded([[name, 'spiffe://example.com/bank']], ['@method', name.toLowerCase()])).toEqual([
+      HOST,
+      ...OWN,
+    ]);
+  });
+
+  it.each(['Client-Id', 'X-Client-Version', 'Client-Certainty', 'X-Sslot', 'Tlsa'])(
+    'has what only begins alike: %s',
+    (name) => {
+      const fields = [[name.toLowerCase(), '1']];
+      expect(forwarded([[name, '1']], ['@method', name.toLowerCase()])).toEqual([HOST, ...fields, ...OWN]);
+    },
+  );
+
   it('leaves out a field of which a member, or another form, is covered', () => {
     expect(
       forwarded(

@@ -12,6 +12,7 @@ function table(...paths: string[]) {
       timeoutMs: 1000,
       encodedSlash: true,
       setCookie: [],
+      clientCertificate: 'none',
       contentSecurityPolicy: undefined,
     }),
   );

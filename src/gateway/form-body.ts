@@ -95,7 +95,8 @@ function refuse(why: string): void {
 function refusalOf(error: unknown, { req }: Context): unknown {
   const { status, type } = error as { readonly status?: number; readonly type?: string };
   if (status === 413) return tooLarge(MOST_FORM);
-  if (type === 'request.aborted' || req.destroyed) return gone();
+  // One that was read to its end is destroyed too.
+  if (type === 'request.aborted' || !req.complete) return gone();
   if (status === 400) {
     return new CountersignError(
       'json-malformed',

@@ -8,7 +8,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CountersignError } from '../errors.ts';
-import { ensureFolder, putFile, readPlainFile, syncFolder } from './plain-file.ts';
+import { syncFolder } from './folder.ts';
+import { ensureFolder, publishFile, readPlainFile, stageFile } from './plain-file.ts';
 
 /** Hidden files are drafts, of ours and of those who carry the files. */
 const ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
@@ -126,7 +127,8 @@ export class Inbox {
 
   private putReason(id: string, reason: Readonly<Record<string, unknown>>): void {
     ensureFolder(this.rejected, 0o755);
-    putFile(this.rejected, reasonOf(id), `${JSON.stringify(reason, null, 2)}\n`, 0o644);
+    stageFile(this.rejected, reasonOf(id), `${JSON.stringify(reason, null, 2)}\n`);
+    publishFile(this.rejected, reasonOf(id));
   }
 
   private sync(): void {

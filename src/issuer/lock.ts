@@ -44,8 +44,8 @@ export class Lock {
     ensureFolder(folder, 0o700);
     const own = `${process.pid}-${startOf(process.pid) ?? ''}-${bootId()}-${randomBytes(4).toString('hex')}`;
     this.file = join(folder, own);
-    writeFileSync(this.file, '', { flag: 'wx', mode: 0o600 });
     try {
+      writeFileSync(this.file, '', { flag: 'wx', mode: 0o600 });
       for (const name of readdirSync(folder)) {
         if (name === own) continue;
         const holder = livingHolder(name);

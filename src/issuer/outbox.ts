@@ -6,10 +6,10 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuseMissing } from './inbox.ts';
-import { readPlainFile, syncFolder, writeDraft } from './plain-file.ts';
+import { dropStaged, publishFile, readPlainFile, stageFile } from './plain-file.ts';
 
 const DRAFT = /^\.(.+)\.pem\.partial$/;
 
@@ -24,19 +24,17 @@ export class Outbox {
 
   /** Puts a chain on the disk, under a name that nobody looks for. Errors of the system as they are; then it is gone. */
   stage(id: string, chainPem: string): void {
-    this.drop(id);
-    writeDraft(this.draftOf(id), chainPem, 0o644);
+    stageFile(this.folder, nameOf(id), chainPem);
   }
 
   /** Gives a staged chain its name. */
   publish(id: string): void {
-    renameSync(this.draftOf(id), join(this.folder, `${id}.pem`));
-    syncFolder(this.folder);
+    publishFile(this.folder, nameOf(id));
   }
 
   /** Removes a staged chain that won't be issued. */
   drop(id: string): void {
-    rmSync(this.draftOf(id), { force: true });
+    dropStaged(this.folder, nameOf(id));
   }
 
   /** What a pass that was cut off has left: the id, and the SHA-256 of its leaf, if a whole leaf is in it. */
@@ -46,10 +44,10 @@ export class Outbox {
       return id === undefined ? [] : [{ id, fingerprint: fingerprintOf(join(this.folder, file)) }];
     });
   }
+}
 
-  private draftOf(id: string): string {
-    return join(this.folder, `.${id}.pem.partial`);
-  }
+function nameOf(id: string): string {
+  return `${id}.pem`;
 }
 
 function fingerprintOf(file: string): string | undefined {

@@ -64,6 +64,14 @@ export interface PassReport {
   readonly partial: readonly string[];
 }
 
+/** What a request says of its place among the others; it isn't believed for more than that. */
+interface Turn {
+  readonly id: string;
+  /** Empty where it says none. */
+  readonly requester: string;
+  readonly sequence: number;
+}
+
 /** When the last pass that came to its end began, in epoch seconds. `ledger-broken`. @param folder the issuer's. */
 export function lastPassOf(folder: string): number | undefined {
   return new History(new Ledger(folder).rows()).lastPass;
@@ -112,8 +120,11 @@ class Pass {
     const { whole, partial, unnamed } = this.inbox.arrivals();
     for (const file of unnamed) this.rejectUnnamed(file);
     let done = 0;
-    for (const id of this.inOrder(whole)) {
-      await this.decide(id);
+    const waiting = new Set<string>();
+    for (const { id, requester } of this.inOrder(whole)) {
+      // What is decided makes every lower sequence old, so after one that waits the rest of them wait too.
+      if (waiting.has(requester)) this.postpone(id, `An earlier request of ${requester} must wait.`);
+      else if ((await this.decide(id)) === 'postponed' && requester !== '') waiting.add(requester);
       onProgress?.(++done, whole.length);
     }
     this.append(passEvent(started, this.isWhole, this.counts()));
@@ -125,37 +136,54 @@ class Pass {
     // Not from the unfinished rows alone: the outbox may be another stick than last time.
     for (const { id, fingerprint } of this.outbox.drafts()) {
       const leaf = fingerprint === undefined ? undefined : this.history.leaf(fingerprint);
-      if (leaf?.request?.id === id) {
-        this.outbox.publish(id);
-        this.tellIssued(leaf.request, leaf);
-      } else this.outbox.drop(id);
+      this.attempt(id, () => {
+        if (leaf?.request?.id === id) {
+          this.outbox.publish(id);
+          this.tellIssued(leaf.request, leaf);
+        } else this.outbox.drop(id);
+      });
     }
     for (const row of this.history.unfinished) {
       const { id, requester, document } = row.request;
       if (!this.inbox.holds(id, document)) continue;
-      if (row.event === 'issue') this.inbox.clear(id);
-      else this.reject(id, row.code, row.detail, requester);
+      this.attempt(id, () => {
+        if (row.event === 'issue') this.inbox.clear(id);
+        else this.reject(id, row.code, row.detail, requester);
+      });
+    }
+  }
+
+  /** Does what the system may prevent. */
+  private attempt(id: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (isOfThePass(error)) throw error;
+      this.postpone(id, error);
     }
   }
 
   /** By requester and sequence, so that of two requests the later one doesn't make the earlier one old. */
-  private inOrder(ids: readonly string[]): string[] {
-    const keyed = ids.map((id) => ({ id, ...this.orderOf(id) }));
-    keyed.sort((a, b) => compare(a.requester, b.requester) || a.sequence - b.sequence || compare(a.id, b.id));
-    return keyed.map(({ id }) => id);
+  private inOrder(ids: readonly string[]): Turn[] {
+    const turns: Turn[] = [];
+    for (const id of ids) this.attempt(id, () => turns.push(this.turnOf(id)));
+    return turns.sort(
+      (a, b) => compare(a.requester, b.requester) || a.sequence - b.sequence || compare(a.id, b.id),
+    );
   }
 
-  private orderOf(id: string): { requester: string; sequence: number } {
+  private turnOf(id: string): Turn {
     try {
       const { requester, sequence } = parseRequestDocument(this.inbox.read(id).json);
-      return { requester, sequence };
-    } catch {
+      return { id, requester, sequence };
+    } catch (error) {
+      if (isOfTheSystem(error)) throw error;
       // It is refused in its turn.
-      return { requester: '', sequence: 0 };
+      return { id, requester: '', sequence: 0 };
     }
   }
 
-  private async decide(id: string): Promise<void> {
+  private async decide(id: string): Promise<Outcome['outcome'] | undefined> {
     let asked: AuthenticRequest | undefined;
     try {
       const { authority, clock } = this.options;
@@ -166,6 +194,7 @@ class Pass {
       if (isOfTheSystem(error)) this.postpone(id, error);
       else this.refuse(id, error, asked);
     }
+    return this.outcomes.at(-1)?.outcome;
   }
 
   /** Issues what was asked for. */
@@ -190,15 +219,12 @@ class Pass {
     // What no rule of ours has refused is a defect, and the others shall have their leaves all the same.
     const code = error instanceof CountersignError ? error.code : 'certificate-request-refused';
     const detail = error instanceof CountersignError ? error.message : `It can't be read: ${String(error)}`;
-    try {
+    this.attempt(id, () => {
       if (asked && !this.history.hasSeen(asked.seen.document)) {
         this.append(rejectEvent(asked.seen, code, detail));
       }
       this.reject(id, code, detail, asked?.seen.requester);
-    } catch (failure) {
-      if (isOfThePass(failure)) throw failure;
-      this.postpone(id, failure);
-    }
+    });
   }
 
   private reject(id: string, code: string, detail: string, requester: string | undefined): void {
@@ -209,18 +235,16 @@ class Pass {
   private rejectUnnamed(file: string): void {
     const code = 'certificate-request-refused';
     const detail = `${JSON.stringify(file)} can't name a request: write letters, digits, ".", "_" and "-", 64 at most.`;
-    try {
+    this.attempt(file, () => {
       const id = this.inbox.rejectUnnamed(file, { code, detail, at: this.isoNow() });
       this.tell({ outcome: 'rejected', id, code, detail });
-    } catch (error) {
-      this.postpone(file, error);
-    }
+    });
   }
 
   /** @returns whether these were the rest of a refused request. */
   private endRejection(id: string): boolean {
     const isRest = this.inbox.isHalfRejected(id);
-    if (isRest) this.inbox.carryOff(id);
+    if (isRest) this.attempt(id, () => this.inbox.carryOff(id));
     return isRest;
   }
 

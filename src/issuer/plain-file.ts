@@ -1,14 +1,12 @@
 /**
- * Files that others put before the issuer, and files that it puts before others. What is read is a regular file of a
- * bounded size, never a link, and is read once; what is written has its name only when all of it is on the disk.
+ * Files between the issuer and others. What is read is a regular file of a bounded size, never a link, and is opened
+ * once; what is written is staged under a hidden name, and has its own when all of it is on the disk.
  * @module
  */
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
   fstatSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -19,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { CountersignError } from '../errors.ts';
+import { syncFolder } from './folder.ts';
 
 /** Bytes. A request is some hundred. */
 export const FILE_LIMIT = 64 * 1024;
@@ -81,50 +80,31 @@ export function ensureFolder(path: string, mode: number): void {
 }
 
 /**
- * Puts a file in its place, whole or not at all: written beside it, synced, renamed, and the folder synced. Errors of
- * the system as they are, such as ENOSPC; nothing is left of the draft then.
+ * Puts a file on the disk under a name that nobody looks for: one for each name, so that a try after a crash takes the
+ * place of the one before. Errors of the system as they are, such as ENOSPC; then nothing is left of it.
  */
-export function putFile(folder: string, name: string, content: string | Buffer, mode: number): void {
-  const draft = draftOf(folder, name);
-  writeDraft(draft, content, mode);
+export function stageFile(folder: string, name: string, content: string): void {
+  dropStaged(folder, name);
   try {
-    renameSync(draft, join(folder, name));
+    writeFileSync(stagedFile(folder, name), content, { mode: 0o644, flag: 'wx', flush: true });
   } catch (error) {
-    rmSync(draft, { force: true });
+    dropStaged(folder, name);
     throw error;
   }
+}
+
+/** Gives a staged file its name. */
+export function publishFile(folder: string, name: string): void {
+  renameSync(stagedFile(folder, name), join(folder, name));
   syncFolder(folder);
 }
 
-/** Where a file waits until it is whole; hidden, so that nobody takes it for one. */
-function draftOf(folder: string, name: string): string {
-  return join(folder, `.${name}.${randomBytes(4).toString('hex')}.partial`);
+export function dropStaged(folder: string, name: string): void {
+  rmSync(stagedFile(folder, name), { force: true });
 }
 
-/** Writes and syncs a new file; nothing is left of it where that fails. */
-export function writeDraft(path: string, content: string | Buffer, mode: number): void {
-  const descriptor = openSync(path, 'wx', mode);
-  try {
-    // Goes on after a short write, until all is written or the disk is full.
-    writeFileSync(descriptor, content);
-    fsyncSync(descriptor);
-  } catch (error) {
-    rmSync(path, { force: true });
-    throw error;
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Makes a folder's names outlast a power loss. */
-export function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+export function stagedFile(folder: string, name: string): string {
+  return join(folder, `.${name}.partial`);
 }
 
 function refused(detail: string): CountersignError {

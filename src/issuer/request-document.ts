@@ -7,7 +7,8 @@
 import { createHash, verify } from 'node:crypto';
 import { z } from 'zod';
 import { CountersignError } from '../errors.ts';
-import { type Requester, requesterName } from './requesters.ts';
+import { REQUESTER } from './profile.ts';
+import type { Requester } from './requesters.ts';
 
 /** Seconds that a request may live. */
 export const REQUEST_SECONDS = 24 * 3600;
@@ -16,7 +17,7 @@ export const REQUEST_SECONDS = 24 * 3600;
 const SKEW_SECONDS = 300;
 
 const schema = z.strictObject({
-  requester: z.string().regex(requesterName),
+  requester: z.string().regex(REQUESTER),
   use: z.enum(['server', 'client', 'both']),
   /** SHA-256 of the bytes of `ID.csr`, in hex. */
   csrSha256: z.string().regex(/^[0-9a-f]{64}$/),

@@ -13,18 +13,17 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
+import { replaceFile } from './folder.ts';
 import { Ledger } from './ledger.ts';
 import { Lock, lockOf } from './lock.ts';
-import { ensureFolder, putFile, readPlainFile } from './plain-file.ts';
+import { ensureFolder, readPlainFile } from './plain-file.ts';
+import { REQUESTER } from './profile.ts';
 
 /** Seconds for which an approval holds. */
 export const APPROVAL_SECONDS = 30 * 24 * 3600;
 
 /** Milliseconds: a pass may be under way. */
 const ENROL_WAIT_MS = 60_000;
-
-/** No upper case: some file systems would take two requesters for one. */
-export const requesterName = /^[a-z0-9][a-z0-9.-]{0,62}$/;
 
 export interface Requester {
   readonly name: string;
@@ -58,7 +57,7 @@ export interface Enrolment {
 }
 
 const schema = z.strictObject({
-  name: z.string().regex(requesterName),
+  name: z.string().regex(REQUESTER),
   key: z.string(),
   approved: z.int().nonnegative(),
 });
@@ -78,8 +77,8 @@ export async function enrol(options: EnrolOptions): Promise<Enrolment> {
 }
 
 function record({ folder, name, publicKey, replace, clock, acceptClock }: EnrolOptions): Enrolment {
-  if (!requesterName.test(name)) {
-    throw unfit(`"${name}" can't name a requester: write small letters, digits, "." and "-", 63 at most.`);
+  if (!REQUESTER.test(name)) {
+    throw unfit(`"${name}" can't name a requester: write lower-case letters, digits and hyphens.`);
   }
   const key = readRequestKey(publicKey);
   const now = epochSeconds(clock);
@@ -97,17 +96,17 @@ function record({ folder, name, publicKey, replace, clock, acceptClock }: EnrolO
   ledger.append({ event: 'enrol', requester: name, requestKey: fingerprintOf(key), change }, clock);
   ensureFolder(requestersFolder(folder), 0o700);
   const content = { name, key: key.export({ type: 'spki', format: 'pem' }), approved: now };
-  putFile(requestersFolder(folder), `${name}.json`, `${JSON.stringify(content, null, 2)}\n`, 0o600);
+  replaceFile(fileOf(folder, name), `${JSON.stringify(content, null, 2)}\n`, 0o600);
   return { requester: findRequester(folder, name), change };
 }
 
 /** `requester-unknown` where there is none of that name; `authority-invalid` where its file is damaged. */
 export function findRequester(folder: string, name: string): Requester {
   const file = fileOf(folder, name);
-  if (!requesterName.test(name) || !existsSync(file)) {
+  if (!REQUESTER.test(name) || !existsSync(file)) {
     throw new CountersignError(
       'requester-unknown',
-      `No requester "${name}" is enrolled; on the issuer's box: countersign ca enrol ${requesterName.test(name) ? name : 'NAME'} --key PUB.pem`,
+      `No requester "${name}" is enrolled; on the issuer's box: countersign ca enrol ${REQUESTER.test(name) ? name : 'NAME'} --key PUB.pem`,
     );
   }
   try {
@@ -131,7 +130,7 @@ export function requesterNames(folder: string): string[] {
   return readdirSync(requestersFolder(folder))
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -'.json'.length))
-    .filter((name) => requesterName.test(name))
+    .filter((name) => REQUESTER.test(name))
     .sort();
 }
 

@@ -1,0 +1,201 @@
+/**
+ * A pass that is killed between any two steps on the disk, and one whose disk is full at any of them. A kill is a file
+ * system that does nothing more for the process, whatever its clean-up would like.
+ */
+import { X509Certificate } from 'node:crypto';
+import type * as Fs from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { fingerprintOfDer } from '../../src/issuer/outbox.ts';
+import { partsOf, Scene } from './inbox-scene.ts';
+
+type Fault = 'kill' | 'kill-half-way' | 'full' | 'full-half-way';
+
+const disk = vi.hoisted(() => ({
+  /** Steps that are still done before the fault; undefined where nothing is counted. */
+  left: undefined as number | undefined,
+  fault: 'kill' as string,
+  isDead: false,
+  /** The step that failed. */
+  met: undefined as string | undefined,
+}));
+
+vi.mock('node:fs', async (importOriginal) => {
+  const fs = await importOriginal<typeof Fs>();
+  const steps = [
+    ...['mkdirSync', 'openSync', 'writeFileSync', 'writeSync', 'fsyncSync', 'ftruncateSync'],
+    ...['renameSync', 'linkSync', 'unlinkSync', 'rmSync'],
+  ] as const;
+  const others = ['readdirSync', 'readSync', 'readFileSync', 'lstatSync', 'existsSync', 'closeSync'] as const;
+  const frees = ['unlinkSync', 'rmSync', 'ftruncateSync'];
+  type Step = (...args: unknown[]) => unknown;
+  const real = fs as unknown as Record<string, Step>;
+  const dead = () => Object.assign(new Error('the process is gone'), { syscall: 'none', code: 'EIO' });
+  const isWrite = (name: string) => name === 'writeFileSync' || name === 'writeSync';
+  const half = (content: unknown) => {
+    const bytes = Buffer.from(content as string);
+    return bytes.subarray(0, bytes.length >> 1);
+  };
+  const changed: Record<string, unknown> = {};
+  for (const name of steps) {
+    changed[name] = (...args: unknown[]) => {
+      const perform = () => (real[name] as Step)(...args);
+      if (disk.isDead) throw dead();
+      if (disk.left === undefined) return perform();
+      // A full disk still reads, and lets go of what it holds.
+      const isReading = name === 'openSync' && (typeof args[1] === 'number' || args[1] === 'r');
+      if (disk.fault.startsWith('full') && (isReading || frees.includes(name))) return perform();
+      // What isn't written can't be half written.
+      if (disk.fault.endsWith('half-way') && !isWrite(name)) return perform();
+      if (disk.left-- > 0) return perform();
+      disk.left = undefined;
+      disk.met = name;
+      if (disk.fault.endsWith('half-way')) {
+        const [where, content, ...rest] = args;
+        const from = typeof rest[0] === 'number' ? rest[0] : 0;
+        const bytes = half(content);
+        if (name === 'writeSync') (real.writeSync as Step)(where, bytes, from);
+        else (real.writeFileSync as Step)(where, bytes, rest[0]);
+      }
+      disk.isDead = disk.fault.startsWith('kill');
+      if (disk.isDead) throw dead();
+      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', syscall: 'write' });
+    };
+  }
+  for (const name of others) {
+    changed[name] = (...args: unknown[]) => {
+      // A descriptor goes with its process.
+      if (disk.isDead && name !== 'closeSync') throw dead();
+      return (real[name] as Step)(...args);
+    };
+  }
+  return { ...fs, ...changed, default: { ...fs, ...changed } };
+});
+
+function arm(fault: Fault, step: number): void {
+  Object.assign(disk, { left: step, fault, isDead: false, met: undefined });
+}
+
+function disarm(): void {
+  Object.assign(disk, { left: undefined, isDead: false });
+}
+
+afterEach(disarm);
+
+/** Requests of each kind: two that may be answered, and refused ones that are theirs, nobody's, and without a name. */
+async function prepare(): Promise<{ scene: Scene; good: string[]; refused: string; forged: string }> {
+  const scene = await Scene.make();
+  const gateway = await scene.requester('gateway');
+  const shop = await scene.requester('shop');
+  const good = [gateway.ask(), shop.ask()];
+  const refused = gateway.ask({ names: { dns: ['www.example.org'] } });
+  const forged = gateway.ask({ id: 'forged', signer: shop.key });
+  writeFileSync(join(scene.inbox, 'no name.sig'), '');
+  return { scene, good, refused, forged };
+}
+
+/** What must hold at any moment, also while nobody runs. */
+function expectNothingHalf(scene: Scene): void {
+  const { outbox, rejected } = scene.files();
+  const issued = new Set(scene.rows().map(({ fingerprint }) => fingerprint));
+  for (const name of outbox.filter((each) => !each.startsWith('.'))) {
+    const leaf = new X509Certificate(readFileSync(join(scene.outbox, name)));
+    expect(issued).toContain(fingerprintOfDer(leaf));
+  }
+  for (const name of rejected.filter((each) => each.endsWith('.csr'))) {
+    expect(rejected).toContain(name.replace('.csr', '.reason.json'));
+  }
+}
+
+function expectAllDone(scene: Scene, { good, refused, forged }: Awaited<ReturnType<typeof prepare>>): void {
+  const { inbox, rejected, outbox } = scene.files();
+  expect(inbox).toEqual([]);
+  expect(outbox).toEqual(good.map((id) => `${id}.pem`).sort());
+  const rows = scene.rows();
+  for (const id of good) {
+    const own = rows.filter((row) => row.event === 'issue' && row.id === id);
+    const leaf = new X509Certificate(readFileSync(join(scene.outbox, `${id}.pem`)));
+    expect(own.map(({ fingerprint }) => fingerprint)).toEqual([fingerprintOfDer(leaf)]);
+  }
+  const whole = [refused, forged].flatMap((id) => [...partsOf(id), `${id}.reason.json`]);
+  expect(rejected.filter((name) => !name.startsWith('unnamed-'))).toEqual(whole.sort());
+  expect(rejected.filter((name) => name.startsWith('unnamed-')).length).toBe(2);
+  expect(scene.reason(refused).detail).toMatch(/doesn't grant the name www/);
+  expect(scene.reason(forged).detail).toMatch(/not made over/);
+  expect(rows.filter(({ event }) => event === 'reject')).toMatchObject([{ id: refused }]);
+}
+
+/** The lock of a process that is gone goes with it; this one lives on. */
+function endProcess(scene: Scene): void {
+  disarm();
+  rmSync(join(scene.dir, 'lock'), { recursive: true, force: true });
+}
+
+describe('a pass that is killed', () => {
+  it.each(['kill', 'kill-half-way'] as const)(
+    'between any two steps (%s) leaves nothing half, and the next one ends what it began',
+    async (fault) => {
+      const met = new Set<string>();
+      for (let step = 0; ; step++) {
+        const prepared = await prepare();
+        const { scene } = prepared;
+        arm(fault, step);
+        await scene.pass().catch(() => {});
+        const wasMet = disk.met;
+        endProcess(scene);
+        expectNothingHalf(scene);
+        await scene.pass();
+        expectAllDone(scene, prepared);
+        if (wasMet === undefined) {
+          expect(step).toBeGreaterThan(fault === 'kill' ? 60 : 8);
+          break;
+        }
+        met.add(wasMet);
+      }
+      const writes = ['writeFileSync', 'writeSync'];
+      const all = [...writes, 'openSync', 'fsyncSync', 'renameSync', 'rmSync'];
+      expect([...met]).toEqual(expect.arrayContaining(fault === 'kill' ? all : writes));
+    },
+    300_000,
+  );
+
+  it('twice, at any two steps, is no worse', async () => {
+    // 13 and 7 have no factor in common with the steps of one request, so all pairs of kinds are met.
+    for (let turn = 0; turn < 12; turn++) {
+      const prepared = await prepare();
+      const { scene } = prepared;
+      for (const step of [(turn * 13) % 61, (turn * 7) % 43]) {
+        arm('kill', step);
+        await scene.pass().catch(() => {});
+        endProcess(scene);
+        expectNothingHalf(scene);
+      }
+      await scene.pass();
+      expectAllDone(scene, prepared);
+    }
+  }, 300_000);
+});
+
+describe('a pass whose disk is full', () => {
+  it.each(['full', 'full-half-way'] as const)(
+    'at any step (%s) leaves nothing half, and the next one does the rest',
+    async (fault) => {
+      for (let step = 0; ; step++) {
+        const prepared = await prepare();
+        const { scene } = prepared;
+        arm(fault, step);
+        await scene.pass().catch((error) => {
+          expect(error).toMatchObject({ code: expect.stringMatching(/^(ledger-broken|ENOSPC)$/) });
+        });
+        const wasMet = disk.met;
+        disarm();
+        expectNothingHalf(scene);
+        await scene.pass();
+        expectAllDone(scene, prepared);
+        if (wasMet === undefined) break;
+      }
+    },
+    300_000,
+  );
+});

@@ -10,29 +10,14 @@ import { RepeatedRefusals } from './audit/repeated-refusals.ts';
 import { UnverifiedCalls } from './audit/unverified-calls.ts';
 import type { Pacing } from './client/index.ts';
 import { type Clock, epochSeconds, systemClock } from './clock.ts';
-import {
-  type Config,
-  isLoopbackHost,
-  type Origin,
-  originText,
-  publicOrigins,
-  type TlsSettings,
-} from './config/config.ts';
+import { type Config, isLoopbackHost, type Origin, originText, publicOrigins } from './config/config.ts';
 import { follow, type Reload } from './config/reload.ts';
-import { DEMO_CONSUMER, DEMO_ROLES, demoFile, noteDemoUrl, writeDemoFile } from './consumers/demo.ts';
+import { demoFile, noteDemoUrl } from './consumers/demo.ts';
 import { daysLeft } from './consumers/expiry.ts';
 import { KeyDirectory } from './consumers/key-directory.ts';
-import {
-  endPublicDemo,
-  makePublicDemo,
-  PUBLIC_DEMO_QUOTA,
-  type PublicDemoKey,
-  type PublicDemoParts,
-  publicDemoExpired,
-  publicDemoKey,
-} from './consumers/public-demo.ts';
-import { addConsumer } from './consumers/registration.ts';
+import { PUBLIC_DEMO_QUOTA, type PublicDemoParts } from './consumers/public-demo.ts';
 import { createApp } from './gateway/app.ts';
+import { currentDemoKey, makeDemo, openOrEndDemo } from './gateway/demo-keys.ts';
 import { KeyWatch } from './gateway/key-watch.ts';
 import { endConnection, Listener, type Unparsed } from './gateway/listener.ts';
 import { Metrics } from './gateway/metrics.ts';
@@ -49,7 +34,7 @@ import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
 import { ClientCertificates } from './gateway/tls/client-certificates.ts';
-import { GatewayCertificate } from './gateway/tls/gateway-certificate.ts';
+import { openCertificate } from './gateway/tls/open-certificate.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
 import { type Deliver, Deliveries } from './idempotency/delivery.ts';
 import { Operations } from './idempotency/operations.ts';
@@ -126,8 +111,13 @@ export function createLogger(level: string): { logger: Logger; flush: () => void
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { clock = systemClock, logger = pino({ level: 'silent' }), endpoints = [], deliver = {} } = options;
   const life = config.signatures;
-  const ownCertificate =
-    config.tls && (await openCertificate(config.tls, config.data, { ...options, clock, logger }));
+  const ownCertificate = await openCertificate(config.tls, {
+    data: config.data,
+    clock,
+    logger,
+    signal: options.signal,
+    pacing: options.certificatePacing,
+  });
 
   const metrics: Metrics = new Metrics(() => store.nonceCount);
   const store: SqliteStore = new SqliteStore({
@@ -327,7 +317,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     port = await listener.listen({ host: config.host, port: config.port });
     origins = publicOrigins(config, port);
     const url = originText(origins[0] as Origin);
-    if (demoKeyid !== undefined) noteDemoUrl(config.data, demoKeyid, url);
+    if (demoKeyid !== undefined) noteDemoUrl(config.data, demoKeyid, url, ownCertificate?.trust());
     const adminPort =
       config.adminPort === undefined
         ? undefined
@@ -343,65 +333,6 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     await close();
     throw error;
   }
-}
-
-/** Waits for a certificate where there is none: without one there is nothing to listen with. */
-async function openCertificate(
-  tls: TlsSettings,
-  data: string,
-  { clock = systemClock, logger = pino(), signal, certificatePacing: pacing }: GatewayOptions,
-): Promise<GatewayCertificate> {
-  const certificate = new GatewayCertificate({ tls, data, clock, logger, pacing });
-  try {
-    return await certificate.open(signal);
-  } catch (error) {
-    await certificate.close();
-    throw error;
-  }
-}
-
-/** Makes the demo consumer at the very first start. @returns its keyid, also at later starts. */
-function makeDemo(store: SqliteStore, folder: string, clock: Clock): Promise<string | undefined> {
-  return store.commitGroup.run('make the demo consumer', async (tx) => {
-    const known = store.demoKeyid();
-    if (known !== undefined || store.consumers.list().length > 0) return known;
-    const consumer = { name: DEMO_CONSUMER, roles: DEMO_ROLES };
-    const issued = await addConsumer(tx.consumers, store.vault, consumer, epochSeconds(clock));
-    writeDemoFile(folder, issued);
-    store.rememberDemo(issued.keyid);
-    const { keyid } = issued;
-    await tx.audit.append({
-      actor: 'gateway',
-      action: 'consumer.add',
-      subject: DEMO_CONSUMER,
-      detail: { keyid },
-    });
-    return keyid;
-  });
-}
-
-/** The public demo is made, renewed or ended as the configuration says now. */
-async function openOrEndDemo(
-  store: SqliteStore,
-  demo: PublicDemoParts,
-  isOpen: boolean,
-  clock: Clock,
-): Promise<void> {
-  const now = epochSeconds(clock);
-  const isGood = publicDemoKey(demo, now) !== undefined;
-  if (isOpen === isGood) return;
-  await store.commitGroup.run('open or end the public demo', (tx) =>
-    isOpen ? makePublicDemo(tx, demo, now) : endPublicDemo(tx, demo, now),
-  );
-}
-
-async function currentDemoKey(
-  store: SqliteStore,
-  demo: PublicDemoParts,
-  clock: Clock,
-): Promise<PublicDemoKey | undefined> {
-  if (publicDemoExpired(demo, epochSeconds(clock))) await openOrEndDemo(store, demo, true, clock);
-  return publicDemoKey(demo, epochSeconds(clock));
 }
 
 function failureOf(check: () => void): string | undefined {

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import {
+  type Credentials,
   createTransport,
   draftRequest,
   type Exchange,
@@ -16,16 +17,18 @@ import {
   signingKey,
 } from '../client/index.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
-import { credentialsFile } from '../config/config.ts';
+import { type Config, credentialsFile } from '../config/config.ts';
 import { demoFile } from '../consumers/demo.ts';
 import { CountersignError } from '../errors.ts';
 import { serializeString } from '../signatures/structured-fields.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+import { trustedRoots } from './trusted-roots.ts';
 
 interface CallOptions extends CommonOptions {
   readonly header: [string, string][];
   readonly body?: string;
   readonly credentials?: string;
+  readonly ca?: string;
   readonly idempotencyKey?: string;
   readonly timeout: number;
   readonly verbose?: true;
@@ -45,6 +48,7 @@ export function call(): Command {
       '--credentials <file>',
       'a credentials file (COUNTERSIGN_CREDENTIALS, or demo.json in the data folder)',
     )
+    .option('--ca <file>', 'trust these roots alone (PEM), for https')
     .option('--idempotency-key <key>', 'the work is done once under this key')
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
     .option('-v, --verbose', 'show the signature bases and both messages')
@@ -73,10 +77,10 @@ async function run(
   body: string | undefined,
   options: CallOptions,
 ): Promise<void> {
-  const prepared = await prepare(method, url, body, options);
+  const { prepared, credentials } = await prepare(method, url, body, options);
   guardPlainHttp(prepared.message.scheme, prepared.message.authority, false);
   if (options.printCurl) return print(curlCommand(prepared));
-  const transport = createTransport();
+  const transport = createTransport(trustedRoots(options, { ca: credentials.ca, file: options.ca }));
   try {
     const signal = AbortSignal.timeout(options.timeout * 1000);
     const result = await exchange(prepared, { transport, signal, maxResponseBody: MOST_RESPONSE });
@@ -99,13 +103,10 @@ async function prepare(
   url: string,
   argument: string | undefined,
   options: CallOptions,
-): Promise<PreparedRequest> {
+): Promise<{ prepared: PreparedRequest; credentials: Credentials }> {
   const file = options.credentials ?? credentialsFile() ?? demoFile(configOf(options).data);
   const credentials = await readCredentialsFile(file);
-  const { origin, target } = split(
-    url,
-    () => credentials.url ?? `http://127.0.0.1:${configOf(options).port}`,
-  );
+  const { origin, target } = split(url, () => credentials.url ?? defaultOrigin(configOf(options)));
   const headers = [...options.header];
   if (options.idempotencyKey !== undefined)
     headers.push(['Idempotency-Key', serializeString(options.idempotencyKey)]);
@@ -120,7 +121,12 @@ async function prepare(
     headers,
     ...(body !== undefined && { body }),
   });
-  return prepareRequest(draft, signingKey(credentials), { created: epochSeconds(systemClock) });
+  const created = epochSeconds(systemClock);
+  return { prepared: prepareRequest(draft, signingKey(credentials), { created }), credentials };
+}
+
+function defaultOrigin({ port, tls }: Config): string {
+  return `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 }
 
 /** What is typed after the authority is the target, as it stands: no URL parser rewrites it on the way. */

@@ -37,8 +37,12 @@ export function noun(name: string, description: string, verbs: readonly Command[
   return parent;
 }
 
-export function configOf(options: CommonOptions): Config {
+export function configOf(
+  options: CommonOptions,
+  { developmentTls = false }: { readonly developmentTls?: boolean | undefined } = {},
+): Config {
   return loadConfig(undefined, {
+    developmentTls,
     variables: {
       ...(options.data === undefined ? {} : { COUNTERSIGN_DATA: options.data }),
       ...(options.config === undefined ? {} : { COUNTERSIGN_CONFIG: options.config }),

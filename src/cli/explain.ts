@@ -11,13 +11,14 @@ import { askGateway, isAskable } from '../client/explain/inquiry.ts';
 import { messageOf, type RecordedRequest } from '../client/explain/recorded-request.ts';
 import { reportOf } from '../client/explain/report.ts';
 import { readRequestFile } from '../client/explain/request-file.ts';
-import { createTransport } from '../client/transport.ts';
+import { createTransport, type TlsOptions } from '../client/transport.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
 import { credentialsFile } from '../config/config.ts';
 import { demoFile } from '../consumers/demo.ts';
 import { CountersignError } from '../errors.ts';
 import type { RequestMessage } from '../signatures/components.ts';
 import { type CommonOptions, command, configOf, print, REFUSED } from './command.ts';
+import { trustedRoots } from './trusted-roots.ts';
 
 interface ExplainOptions extends CommonOptions {
   readonly credentials?: string;
@@ -76,7 +77,13 @@ async function run(file: string, options: ExplainOptions): Promise<void> {
   const key = signingKey(credentials);
   const recorded = readRequestFile(read(file, 'request'), options.entry);
   const message = messageOf(recorded, { url: options.url, gateway: key.url });
-  const { answer, told } = await answerTo(recorded, message, key, options);
+  const { answer, told } = await answerTo(
+    recorded,
+    message,
+    key,
+    options,
+    trustedRoots(options, credentials),
+  );
   const hosts = [key.url?.host, options.url?.host, recorded.origin?.authority];
   const explanation = explainRequest({
     recorded,
@@ -104,6 +111,7 @@ async function answerTo(
   message: RequestMessage,
   key: SigningKey,
   { base, offline, url, timeout }: ExplainOptions,
+  trusted: TlsOptions,
 ): Promise<Reply> {
   if (base !== undefined) {
     return {
@@ -117,7 +125,7 @@ async function answerTo(
   if (offline || !isAskable(message)) return { answer: undefined, told: 'Nothing was sent.' };
   const { scheme, authority } = recorded.origin ?? message;
   const to = url ?? new URL(`${scheme}://${authority}`);
-  const transport = createTransport();
+  const transport = createTransport(trusted);
   try {
     const signal = AbortSignal.timeout(timeout * 1000);
     const answer = await askGateway(recorded, message, key, { transport, signal, to });

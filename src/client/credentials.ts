@@ -13,6 +13,8 @@ export interface Credentials {
   readonly secret: string | Uint8Array;
   /** Where the gateway is. Relative inputs such as `/v1/echo` are resolved against it. */
   readonly url?: string | undefined;
+  /** The roots that vouch for the gateway at `url`, in PEM, where it isn't known to everybody. */
+  readonly ca?: string | undefined;
 }
 
 /** Credentials that have been checked. The secret is held so that printing this object doesn't show it. */
@@ -46,7 +48,7 @@ function gatewayUrl(text: unknown): URL {
 }
 
 /**
- * Reads the text of a credentials file: a JSON object with `keyid`, `secret` (base64) and perhaps `url`. Other members
+ * Reads the text of a credentials file: a JSON object with `keyid`, `secret` (base64) and perhaps `url` and `ca`. Other members
  * are let be, so that what `consumer add --json` printed can be pasted.
  * @throws `credentials-invalid`
  */
@@ -61,12 +63,13 @@ export function readCredentials(text: string): Credentials & { readonly secret: 
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid('they are not a JSON object with "keyid" and "secret"');
   }
-  const { keyid, secret, url } = value as Partial<Record<string, unknown>>;
+  const { keyid, secret, url, ca } = value as Partial<Record<string, unknown>>;
   if (typeof keyid !== 'string') throw invalid('"keyid" is missing, or not a string');
   if (typeof secret !== 'string') throw invalid('"secret" is missing, or not a string');
   if (url !== undefined && typeof url !== 'string') throw invalid('"url" is not a string');
+  if (ca !== undefined && typeof ca !== 'string') throw invalid('"ca" is not a string');
   signingKey({ keyid, secret, url });
-  return url === undefined ? { keyid, secret } : { keyid, secret, url };
+  return { keyid, secret, ...(url !== undefined && { url }), ...(ca !== undefined && { ca }) };
 }
 
 /**

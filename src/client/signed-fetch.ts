@@ -25,7 +25,7 @@ export interface SignedFetchOptions {
   readonly maxRequestBody?: number;
   /** Bytes of an answer's body. Default: 16 MiB. */
   readonly maxResponseBody?: number;
-  /** Whom to trust and who we are, for https. */
+  /** Whom to trust and who we are, for https. Default: the roots of the credentials' `ca`, or else those of Node. */
   readonly tls?: TlsOptions;
   /** Seconds for which a request's signature holds. Default: 60; the gateway allows 300. */
   readonly life?: number;
@@ -80,7 +80,7 @@ export function signedFetch(credentials: Credentials, options: SignedFetchOption
     wait = defaultWait,
   } = options;
   const key = signingKey(credentials);
-  const transport = createTransport(options.tls);
+  const transport = createTransport({ ...trusted(credentials), ...options.tls });
   /** Milliseconds by which the gateway's clock is ahead of ours, as far as it has told. */
   let offset = 0;
 
@@ -137,6 +137,10 @@ export function signedFetch(credentials: Credentials, options: SignedFetchOption
   }
 
   return Object.assign(call, { close: () => transport.close() });
+}
+
+function trusted({ ca }: Credentials): TlsOptions {
+  return ca === undefined ? {} : { ca };
 }
 
 /** Whole seconds since the epoch. The answer to a HEAD has no body to say it in, but its signature bears a time too. */

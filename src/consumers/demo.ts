@@ -21,13 +21,16 @@ export function writeDemoFile(folder: string, issued: IssuedKey): void {
   replaceFile(demoFile(folder), { keyid: issued.keyid, secret: issued.secret });
 }
 
-/** Notes in the credentials file where the gateway listens now, if it still holds the demo key. */
-export function noteDemoUrl(folder: string, keyid: string, url: string): void {
+/**
+ * Notes in the credentials file where the gateway listens now, if it still holds the demo key.
+ * @param ca the roots that vouch for the gateway, in PEM; undefined for plain http.
+ */
+export function noteDemoUrl(folder: string, keyid: string, url: string, ca?: string): void {
   const file = demoFile(folder);
   if (!existsSync(file)) return;
   const held = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-  if (held.keyid !== keyid || held.url === url) return;
-  replaceFile(file, { ...held, url });
+  if (held.keyid !== keyid || (held.url === url && held.ca === ca)) return;
+  replaceFile(file, { ...held, url, ca });
 }
 
 function replaceFile(file: string, content: unknown): void {

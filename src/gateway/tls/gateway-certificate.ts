@@ -3,7 +3,6 @@
  * and handed to the listeners whenever it changes.
  * @module
  */
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { keyPem } from '../../client/certificate/rehearsal.ts';
@@ -11,6 +10,7 @@ import { CertificateRenewer, type Pacing, type RenewalEvent } from '../../client
 import type { Clock } from '../../clock.ts';
 import type { TlsSettings } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';
+import { splitNames } from './names.ts';
 import type { TlsServing } from './server-context.ts';
 
 export interface GatewayCertificateParts {
@@ -20,8 +20,8 @@ export interface GatewayCertificateParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly pacing?: Partial<Pacing> | undefined;
-  /** Told of each request that was dropped: an issuer on this machine answers it. */
-  readonly onRequest?: (() => void) | undefined;
+  /** Answers the requests that were dropped, where the issuer is on this machine. */
+  readonly answer?: (() => Promise<void>) | undefined;
 }
 
 /** A certificate that callers of the gateway see, or that they rely on. */
@@ -58,11 +58,7 @@ export class GatewayCertificate {
         folder: tlsFolder(data),
         requester,
         use: 'server',
-        names: {
-          dns: names.filter((name) => isIP(name) === 0),
-          ip: names.filter((name) => isIP(name) !== 0),
-          uri: uris,
-        },
+        names: splitNames(names, uris),
         inbox,
         outbox,
         onEvent: (event) => this.tell(event),
@@ -116,19 +112,24 @@ export class GatewayCertificate {
     return this.renewer.lastRenewal;
   }
 
+  /** The trusted roots in PEM. */
+  trust(): string {
+    return this.renewer.trust();
+  }
+
   close(): Promise<void> {
     return this.renewer.close();
   }
 
   private tell(told: RenewalEvent): void {
-    const { logger, tls, onRequest } = this.parts;
+    const { logger, tls, answer } = this.parts;
     if (told.event === 'requested') {
       const { id, requestKeyFile, requestKey } = told;
       const { inbox, outbox, requester } = tls;
       const where = { id, inbox, outbox, requester, requestKeyFile, requestKey };
-      if (onRequest) {
+      if (answer) {
         logger.info(where, 'a certificate is asked for');
-        onRequest();
+        void answer().then(() => this.renewer.wake());
       } else if (this.renewer.current()) logger.info(where, 'the next certificate is asked for: carry it');
       else logger.warn(where, firstSteps(told, tls));
     } else if (told.event === 'renewed') {

@@ -29,7 +29,10 @@ import { apiDocument } from './gateway/routes/management/openapi.ts';
 import { managementRoutes } from './gateway/routes/management/table.ts';
 import { operationRoute } from './gateway/routes/operations.ts';
 import { LOCAL_PATHS, ownRoutes } from './gateway/routes/own.ts';
+import { accountDesk } from './gateway/routes/people/account-parts.ts';
+import { accountRoutes } from './gateway/routes/people/account-table.ts';
 import { peopleParts } from './gateway/routes/people/parts.ts';
+import { peopleRoutes, wellKnownRoutes } from './gateway/routes/people/table.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
@@ -143,14 +146,6 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     return consumers.standingKeys(now).map((key) => ({ ...key, daysLeft: daysLeft(key, now) }));
   });
 
-  const deliveries: Deliveries = new Deliveries({
-    queue: store.outbox,
-    handlers: deliver,
-    owner: new Owner(),
-    clock,
-    onFailure: (error, delivery) =>
-      logger.error({ err: error, ...delivery }, 'a message of the outbox could not be delivered'),
-  });
   const unverified = new UnverifiedCalls();
   const repeated = new RepeatedRefusals();
   const minutes = new Minutes({
@@ -172,12 +167,6 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const operations = new Operations({ owner: calls, clock, sealing, keyLife, skew: life.skew, mostBody });
   const upstreams = new Upstreams({ maxBody: config.limits.upstreamBody });
   const demo: PublicDemoParts = { consumers: store.consumers, vault: store.vault, facts: store };
-  const own = ownRoutes({
-    readiness: () => ({ store: failureOf(() => store.ping()) }),
-    metrics,
-    document: apiPages(() => document),
-    ...(config.publicDemo && { demoKey: () => currentDemoKey(store, demo, clock) }),
-  });
   const quotasOf = (config: Config) => new ConsumerQuotas([PUBLIC_DEMO_QUOTA, ...config.quotas]);
   const parts = {
     clock,
@@ -193,8 +182,40 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       routes: current.routes,
     }),
   };
+  const buckets = new FailureBuckets(config.limits.failures, clock);
+  const passwords = new Passwords();
+  const origin = () => originText(origins[0] as Origin);
+  const people = peopleParts({ ...parts, accounts: store.accounts, passwords, failures: buckets, origin });
+  const accounts = accountDesk(people, {
+    store,
+    passwords,
+    registration: () => current.accounts.registration,
+    data: config.data,
+    smtp: () => current.accounts.mail,
+    origin,
+    logger,
+  });
+  const deliveries: Deliveries = new Deliveries({
+    queue: store.outbox,
+    handlers: { ...deliver, ...accounts.deliver },
+    owner: new Owner(),
+    clock,
+    onFailure: (error, delivery) =>
+      logger.error({ err: error, ...delivery }, 'a message of the outbox could not be delivered'),
+  });
+  const own = {
+    ...ownRoutes({
+      readiness: () => ({ store: failureOf(() => store.ping()) }),
+      metrics,
+      document: apiPages(() => document),
+      ...(config.publicDemo && { demoKey: () => currentDemoKey(store, demo, clock) }),
+    }),
+    ...wellKnownRoutes(people),
+  };
   const management = [
     ...managementRoutes(parts, () => routes.inCode),
+    ...peopleRoutes(people),
+    ...accountRoutes(accounts.parts),
     operationRoute({ clock, operations, done: store.done }),
   ];
   const host = hostRoutes(endpoints, parts);
@@ -224,14 +245,6 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   let origins: readonly Origin[] = [];
   let port = 0;
 
-  const buckets = new FailureBuckets(config.limits.failures, clock);
-  const people = peopleParts({
-    ...parts,
-    accounts: store.accounts,
-    passwords: new Passwords(),
-    failures: buckets,
-    origin: () => originText(origins[0] as Origin),
-  });
   const certificates = new ClientCertificates({
     clock,
     logger,
@@ -305,6 +318,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     await upstreams.close();
     await calls.idle();
     await deliveries.close();
+    accounts.close();
     await keyWatch.stop();
     await minutes.write();
     store.close();
@@ -313,6 +327,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   try {
     const demoKeyid = isLoopbackHost(config.host) ? await makeDemo(store, config.data, clock) : undefined;
     await openOrEndDemo(store, demo, config.publicDemo, clock);
+    await accounts.sweep();
     await runStartUp(options.startUp ?? []);
     port = await listener.listen({ host: config.host, port: config.port });
     origins = publicOrigins(config, port);

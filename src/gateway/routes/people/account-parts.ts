@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { ERASURE_TOPIC, erasures } from '../../../accounts/erasure.ts';
 import { letters, MAIL_TOPIC, type SentLetter } from '../../../accounts/letters.ts';
 import type { PasswordHashes } from '../../../accounts/login.ts';
+import type { Mail } from '../../../accounts/mail.ts';
 import { MailFiles } from '../../../accounts/mail-files.ts';
 import { SmtpMail, type SmtpServer } from '../../../accounts/mail-smtp.ts';
 import { MOST_TICKET_LIFE, Tickets } from '../../../accounts/ticket.ts';
@@ -32,18 +33,20 @@ export interface AccountParts extends PeopleParts {
 }
 
 export interface AccountSources {
-  readonly consumers: ConsumerReader;
-  readonly audit: AuditReader;
-  readonly done: DoneRecordReader;
-  readonly quotas: QuotaStore;
+  readonly store: {
+    readonly consumers: ConsumerReader;
+    readonly audit: AuditReader;
+    readonly done: DoneRecordReader;
+    readonly quotas: QuotaStore;
+    truncateJournal(): Promise<boolean>;
+  };
   readonly passwords: PasswordHashes;
   readonly registration: () => Registration;
   /** The data folder. */
   readonly data: string;
-  /** Undefined where mail is written into files. */
-  readonly smtp: SmtpServer | undefined;
+  /** Undefined where mail is written into files. Asked at each mail: a reload may change it. */
+  readonly smtp: () => SmtpServer | undefined;
   readonly origin: () => string;
-  readonly truncateJournal: () => Promise<boolean>;
   readonly logger: Logger;
 }
 
@@ -59,23 +62,39 @@ export interface AccountDesk {
 
 export function accountDesk(people: PeopleParts, sources: AccountSources): AccountDesk {
   const { clock, vault, accounts } = people;
-  const { consumers, audit, done, quotas, passwords, registration, data, smtp, origin, truncateJournal, logger } =
-    sources;
+  const { store, passwords, registration, data, smtp, origin, logger } = sources;
+  const { consumers, audit, done, quotas } = store;
+  const truncateJournal = () => store.truncateJournal();
   const files = new MailFiles(data);
-  const server = smtp && new SmtpMail(smtp);
   const tickets = new Tickets({ vault, clock });
+  let settings: SmtpServer | undefined;
+  let server: SmtpMail | undefined;
+  const mail: Mail = {
+    send(message) {
+      const now = smtp();
+      if (now !== settings) {
+        server?.close();
+        server = now && new SmtpMail(now);
+        settings = now;
+      }
+      return (server ?? files).send(message);
+    },
+  };
   const onSent = (sent: SentLetter) =>
     sent.outcome === 'refused' ? logger.warn(sent, 'mail refused') : logger.info(sent, 'mail');
-  const writing = { accounts, tickets, mail: server ?? files, files, origin, clock, onSent };
+  const writing = { accounts, tickets, mail, files, origin, clock, onSent };
   const kept = { consumers, audit, done, quotaStore: quotas };
   return {
     parts: { ...people, ...kept, passwords, registration, tickets, files, truncateJournal },
     deliver: { [MAIL_TOPIC]: letters(writing), [ERASURE_TOPIC]: erasures({ files, truncateJournal }) },
-    sweep: () =>
-      files.sweep({
-        isKnown: async (id) => (await accounts.find(id)) !== undefined,
-        before: clock.now() - MOST_TICKET_LIFE * 1000,
-      }),
+    async sweep() {
+      try {
+        const isKnown = async (id: string) => (await accounts.find(id)) !== undefined;
+        await files.sweep({ isKnown, before: clock.now() - MOST_TICKET_LIFE * 1000 });
+      } catch (error) {
+        logger.error({ err: error }, 'the mail folder could not be swept');
+      }
+    },
     close: () => server?.close(),
   };
 }

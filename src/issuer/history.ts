@@ -71,11 +71,15 @@ export type Unfinished =
 /** A row for a leaf. @param request absent where the operator vouches for it by hand. */
 export function issueEvent(
   leaf: Leaf,
-  bears: { readonly names: Names; readonly use: CertificateUse; readonly keyDigest: string },
+  {
+    names,
+    use,
+    keyDigest,
+  }: { readonly names: Names; readonly use: CertificateUse; readonly keyDigest: string },
   request?: SeenRequest,
 ): LedgerEvent {
   const { serial, fingerprint, notBefore, notAfter } = leaf;
-  return { event: 'issue', ...request, ...bears, serial, fingerprint, notBefore, notAfter };
+  return { event: 'issue', ...request, names, use, keyDigest, serial, fingerprint, notBefore, notAfter };
 }
 
 export function rejectEvent(request: SeenRequest, code: string, detail: string): LedgerEvent {

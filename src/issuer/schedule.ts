@@ -11,12 +11,14 @@ export const DEFAULT_SCHEDULE = '0 */6 * * *';
 
 const MINUTE_MS = 60_000;
 
-/** Beyond this a pass is due without looking for the moment that was missed. */
-const LOOK_BACK_MINUTES = 7 * 24 * 60;
+/** A pass is due after a week whatever the schedule: looking for a later moment takes long, and leaves live 12 hours. */
+const LONGEST_MINUTES = 7 * 24 * 60;
 
 export class Schedule {
   readonly pattern: string;
   private readonly task: ScheduledTask;
+  /** The answer that was given last: it is asked for every few seconds. */
+  private known: { readonly after: number; readonly moment: number } | undefined;
 
   /** @param pattern five fields: minute, hour, day, month, weekday, in the box's own time zone. `config-invalid`. */
   constructor(pattern: string) {
@@ -36,23 +38,20 @@ export class Schedule {
    * @param last milliseconds since the epoch; undefined where there never was one, and then it is due.
    */
   isDue(last: number | undefined, now: number): boolean {
-    if (last === undefined || now < last - MINUTE_MS) return true;
-    const newest = Math.floor(now / MINUTE_MS);
-    const oldest = Math.floor(last / MINUTE_MS) + 1;
-    if (newest - oldest > LOOK_BACK_MINUTES) return true;
-    for (let minute = newest; minute >= oldest; minute--) {
-      if (this.task.match(new Date(minute * MINUTE_MS))) return true;
-    }
-    return false;
+    return last === undefined || now < last - MINUTE_MS || now >= this.next(last);
   }
 
-  /** The next moment after `now`, in milliseconds; undefined where there is none within a week. */
-  next(now: number): number | undefined {
-    const first = Math.floor(now / MINUTE_MS) + 1;
-    for (let minute = first; minute <= first + LOOK_BACK_MINUTES; minute++) {
-      if (this.task.match(new Date(minute * MINUTE_MS))) return minute * MINUTE_MS;
-    }
-    return undefined;
+  /** The next moment after a time, both in milliseconds since the epoch. */
+  next(after: number): number {
+    if (this.known?.after !== after) this.known = { after, moment: this.find(after) };
+    return this.known.moment;
+  }
+
+  private find(after: number): number {
+    const first = Math.floor(after / MINUTE_MS) + 1;
+    let minute = first;
+    while (minute < first + LONGEST_MINUTES && !this.task.match(new Date(minute * MINUTE_MS))) minute++;
+    return minute * MINUTE_MS;
   }
 
   /** Calls back at each moment from now on, by node-cron's own timer. @returns what stops it. */

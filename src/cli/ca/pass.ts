@@ -7,7 +7,7 @@ import { epochSeconds, systemClock } from '../../clock.ts';
 import { type Authority, openAuthority } from '../../issuer/authority.ts';
 import { Lock, watchLockOf } from '../../issuer/lock.ts';
 import { type Outcome, type PassReport, runPass } from '../../issuer/pass.ts';
-import { findRequester, requesterNames } from '../../issuer/requesters.ts';
+import { findRequester, type Requester, requesterNames } from '../../issuer/requesters.ts';
 import { type CommonOptions, print, printJson, progressOf, REFUSED } from '../command.ts';
 import { isoTime } from '../time.ts';
 import { type PassphraseOptions, readPassphrase } from './passphrase.ts';
@@ -104,9 +104,18 @@ export interface Lapsing {
 export function lapsingRequesters(dir: string): Lapsing[] {
   const soon = epochSeconds(systemClock) + LAPSING;
   return requesterNames(dir)
-    .map((name) => findRequester(dir, name))
+    .flatMap((name) => readable(dir, name))
     .filter(({ lapses }) => lapses < soon)
     .map(({ name, lapses }) => ({ requester: name, lapses: isoTime(lapses) }));
+}
+
+/** None where the record is damaged: a request of theirs tells so. */
+function readable(dir: string, name: string): Requester[] {
+  try {
+    return [findRequester(dir, name)];
+  } catch {
+    return [];
+  }
 }
 
 /** On standard error, which system cron and systemd show the operator. */

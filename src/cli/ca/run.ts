@@ -62,15 +62,14 @@ async function stay(options: RunOptions): Promise<void> {
         const report = await makePass(authority, { ...options, acceptClock });
         acceptClock = false;
         const lapsing = lapsingRequesters(options.dir);
-        const next = schedule.next(systemClock.now());
-        const nextPass = next === undefined ? null : new Date(next).toISOString();
+        const nextPass = new Date(schedule.next(began)).toISOString();
         if (options.json) {
           const line = { began: new Date(began).toISOString(), ...jsonOf(report), lapsing, nextPass };
           print(JSON.stringify(line));
           return;
         }
         printEnd(report, lapsing);
-        print(`next pass: ${nextPass ?? 'not within a week'}`);
+        print(`next pass: ${nextPass}`);
       },
     });
     const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);

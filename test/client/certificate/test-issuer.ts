@@ -6,6 +6,7 @@
 import '../../../src/issuer/reflection.ts';
 import { createHash, createPublicKey, verify, webcrypto } from 'node:crypto';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -120,6 +121,11 @@ export class TestIssuer {
       ids.push(id);
     }
     return ids;
+  }
+
+  /** One pass, once the requester has made its key. @param file the public half of its request key. */
+  async passOf(file: string, given: Given = {}): Promise<string[]> {
+    return existsSync(file) ? this.pass(readFileSync(file, 'utf8'), given) : [];
   }
 
   /** Puts a chain into the outbox, whole at once. */

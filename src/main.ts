@@ -38,6 +38,8 @@ import { upstreamLookup } from './gateway/routes/upstream.ts';
 import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
 import { ClientCertificates } from './gateway/tls/client-certificates.ts';
 import { openCertificate } from './gateway/tls/open-certificate.ts';
+import type { TlsServing } from './gateway/tls/server-context.ts';
+import { TrustWatch } from './gateway/tls/trust-watch.ts';
 import { Upstreams } from './gateway/upstream/forward.ts';
 import { type Deliver, Deliveries } from './idempotency/delivery.ts';
 import { Operations } from './idempotency/operations.ts';
@@ -279,12 +281,22 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   };
   const listener = new Listener(handle, unparsed, ownCertificate?.serving());
   const admin = new Listener(handle, unparsed, ownCertificate?.serving());
-  ownCertificate?.follow((tls) => {
-    listener.useTls(tls);
-    admin.useTls(tls);
-  });
-
+  const useTls = (tls: TlsServing) => {
+    for (const each of [listener, admin]) each.useTls(tls);
+  };
+  ownCertificate?.follow(useTls);
   for (const each of [listener, admin]) each.onSocket((socket) => certificates.take(socket));
+  const trustWatch =
+    ownCertificate &&
+    config.tls?.clientCertificates === 'request' &&
+    new TrustWatch({
+      read: () => ownCertificate.trust(),
+      onChange() {
+        useTls(ownCertificate.serving());
+        certificates.trustChanged();
+      },
+      logger,
+    });
 
   const purge = setInterval(() => {
     store.purge().catch((error) => logger.error({ err: error }, 'nonces could not be purged'));
@@ -313,6 +325,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     clearInterval(purge);
     clearInterval(eachMinute);
     await ownCertificate?.close();
+    if (trustWatch) trustWatch.stop();
     certificates.stop();
     await Promise.all([listener.close(), admin.close()]);
     await upstreams.close();

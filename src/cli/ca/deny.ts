@@ -6,7 +6,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { epochSeconds, systemClock } from '../../clock.ts';
 import { serialOf } from '../../consumers/denied-certificates.ts';
-import { type CommonOptions, command, print, printJson, withStore } from '../command.ts';
+import { CountersignError } from '../../errors.ts';
+import { databaseExists } from '../../storage/sqlite/database.ts';
+import { type CommonOptions, command, configOf, print, printJson, withStore } from '../command.ts';
 import { isoTime, parseTime, TIME_FORMS } from '../time.ts';
 
 /** Seconds. Leaves live 12 hours; the rest of the week is for clocks that are wrong. */
@@ -23,7 +25,7 @@ export function deny(): Command {
     .option(
       '--until <time>',
       `when it has ended by itself, and the denial is forgotten (in 7 days): ${TIME_FORMS}`,
-      parseTime,
+      parseUntil,
     )
     .action(run);
 }
@@ -35,20 +37,28 @@ function parseSerial(text: string): string {
   return serial;
 }
 
+function parseUntil(text: string): number {
+  const until = parseTime(text);
+  if (until > epochSeconds(systemClock)) return until;
+  throw new InvalidArgumentError('It lies in the past: nothing would be denied.');
+}
+
+/** `store-failed` where there is no database: in one that is made for it, a denial would reach no gateway. */
 async function run(serial: string, options: DenyOptions): Promise<void> {
+  const { data } = configOf(options);
+  if (!databaseExists(data)) {
+    throw new CountersignError(
+      'store-failed',
+      `There is no database in ${data}; name the data folder of the gateway with --data.`,
+    );
+  }
   const deniedAt = epochSeconds(systemClock);
-  const keptUntil = options.until ?? deniedAt + KEPT;
-  if (keptUntil <= deniedAt)
-    throw new InvalidArgumentError('--until lies in the past: nothing would be denied.');
+  const { until: keptUntil = deniedAt + KEPT } = options;
   await withStore(options, (store) =>
     store.commitGroup.run('deny a certificate', async (tx) => {
       await tx.deniedCertificates.deny({ serial, deniedAt, keptUntil });
-      await tx.audit.append({
-        actor: 'cli',
-        action: 'certificate.deny',
-        subject: serial,
-        detail: { keptUntil },
-      });
+      const detail = { keptUntil };
+      await tx.audit.append({ actor: 'cli', action: 'certificate.deny', subject: serial, detail });
     }),
   );
   const until = isoTime(keptUntil);

@@ -15,7 +15,7 @@ import { CountersignError } from '../errors.ts';
 import type { Account, AccountChanges, AccountReader, SecondFactor } from './account.ts';
 import type { LoginThrottle, LoginTry } from './login-throttle.ts';
 import {
-  drawEnrolment,
+  drawSecret,
   openFactor,
   recoveryHash,
   requiresSecondFactor,
@@ -78,10 +78,9 @@ export class Logins {
 
   constructor(parts: LoginsParts) {
     this.parts = parts;
-    const { secret } = drawEnrolment(DECOY);
     this.decoy = {
       account: DECOY,
-      sealedSecret: sealFactor(parts.vault, DECOY, { secret }),
+      sealedSecret: sealFactor(parts.vault, DECOY, { secret: drawSecret() }),
       confirmedAt: 0,
       lastStep: 0,
     };

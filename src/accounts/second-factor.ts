@@ -61,9 +61,14 @@ export interface OpenFactor {
   readonly lastStep: number;
 }
 
+/** In base32. */
+export function drawSecret(): string {
+  return generateSecret({ length: SECRET_BYTES });
+}
+
 /** Draws a secret and recovery codes. @param label what the app shows beside the gateway's name. */
 export function drawEnrolment(label: string): DrawnEnrolment {
-  const secret = generateSecret({ length: SECRET_BYTES });
+  const secret = drawSecret();
   const uri = generateURI({ issuer: ISSUER, label, secret });
   const recoveryCodes = Array.from({ length: RECOVERY_CODES }, drawRecoveryCode);
   return { secret, uri, svg: renderSVG(uri, { ecc: 'M', border: 4 }), recoveryCodes };

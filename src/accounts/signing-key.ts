@@ -18,6 +18,7 @@ const DAY = 24 * 3600;
 const SIGNS_FOR = 30 * DAY;
 /** Seconds before the end of one key at which the next is there. */
 const PUBLISHED_BEFORE = DAY;
+const MOST_KEPT = 8;
 
 export interface SigningKeysParts {
   readonly clock: Clock;
@@ -30,8 +31,9 @@ export interface SigningKeysParts {
 
 export class SigningKeys {
   private readonly parts: SigningKeysParts;
-  /** Keys never change, only come and go: by kid. */
-  private readonly opened = new Map<string, KeyObject>();
+  // A key never changes, it only comes and goes: by kid.
+  private readonly signing = new Map<string, KeyObject>();
+  private readonly verifying = new Map<string, KeyObject>();
 
   constructor(parts: SigningKeysParts) {
     this.parts = parts;
@@ -40,8 +42,7 @@ export class SigningKeys {
   /** The key that signs now. Makes it where there is none, and the next one in time. */
   async current(): Promise<{ readonly kid: string; readonly key: KeyObject }> {
     const now = epochSeconds(this.parts.clock);
-    let keys = await this.parts.accounts.signingKeys.list();
-    if (lastEnd(keys) - now < PUBLISHED_BEFORE) keys = await this.addNext();
+    const keys = await this.withNext();
     // Of two that two processes made for the same time, all take the same one.
     const [signing] = keys
       .filter(({ signsUntil }) => signsUntil > now)
@@ -52,21 +53,32 @@ export class SigningKeys {
 
   /** The public key of that name, while what it signed counts; undefined for any other. */
   async find(kid: string): Promise<KeyObject | undefined> {
-    const found = (await this.standing()).find((key) => key.kid === kid);
-    return found && createPublicKey({ key: found.publicKey, format: 'jwk' });
+    const keys = await this.parts.accounts.signingKeys.list();
+    const found = this.standing(keys).find((key) => key.kid === kid);
+    return found && this.publicKey(found);
   }
 
-  /** The key set (RFC 7517 section 5): every key that verifies now, or will. */
+  /** The key set (RFC 7517 section 5): every key that verifies now, or will. Makes the next one in time, too. */
   async published(): Promise<{ readonly keys: readonly Readonly<Record<string, unknown>>[] }> {
-    const keys = await this.standing();
+    const keys = await this.withNext();
     return {
-      keys: keys.map(({ kid, publicKey }) => ({ ...publicKey, kid, use: 'sig', alg: 'EdDSA' })),
+      keys: this.standing(keys).map(({ kid, publicKey }) => ({
+        ...publicKey,
+        kid,
+        use: 'sig',
+        alg: 'EdDSA',
+      })),
     };
   }
 
-  private async standing(): Promise<SigningKey[]> {
+  private standing(keys: readonly SigningKey[]): SigningKey[] {
     const now = epochSeconds(this.parts.clock);
-    return (await this.parts.accounts.signingKeys.list()).filter(({ verifiesUntil }) => verifiesUntil > now);
+    return keys.filter(({ verifiesUntil }) => verifiesUntil > now);
+  }
+
+  private async withNext(): Promise<SigningKey[]> {
+    const keys = await this.parts.accounts.signingKeys.list();
+    return lastEnd(keys) - epochSeconds(this.parts.clock) < PUBLISHED_BEFORE ? this.addNext() : keys;
   }
 
   /** Makes the next key, unless another process has. @returns all that there are. */
@@ -96,15 +108,25 @@ export class SigningKeys {
   }
 
   private privateKey(kid: string, sealedKey: Buffer): KeyObject {
-    let key = this.opened.get(kid);
-    if (!key) {
+    return kept(this.signing, kid, () => {
       const der = this.parts.vault.open('signing-key', kid, sealedKey);
-      key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-      this.opened.clear();
-      this.opened.set(kid, key);
-    }
-    return key;
+      return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    });
   }
+
+  private publicKey({ kid, publicKey }: SigningKey): KeyObject {
+    return kept(this.verifying, kid, () => createPublicKey({ key: publicKey, format: 'jwk' }));
+  }
+}
+
+/** There are two keys at a time, or three; those that have gone aren't held for ever. */
+function kept(keys: Map<string, KeyObject>, kid: string, make: () => KeyObject): KeyObject {
+  const known = keys.get(kid);
+  if (known) return known;
+  const made = make();
+  if (keys.size >= MOST_KEPT) keys.clear();
+  keys.set(kid, made);
+  return made;
 }
 
 /** Until when there is a key to sign with. */

@@ -1,6 +1,7 @@
 /** Who is let in, and that a refusal tells nothing of why. */
 import { describe, expect, test } from 'vitest';
-import type { LoginAttempt } from '../../src/accounts/login.ts';
+import { type LoginAttempt, Logins } from '../../src/accounts/login.ts';
+import { Passwords } from '../../src/accounts/password.ts';
 import { CountersignError } from '../../src/errors.ts';
 import { LoginDesk, PASSWORD } from './login-desk.ts';
 
@@ -180,6 +181,39 @@ describe('whatever is wrong', () => {
     expect({ ...(error as CountersignError) }).toEqual({ ...(expected as CountersignError) });
     expect((error as Error).message).toBe((expected as Error).message);
     expect(desk.passwords.verifications - before).toBe(2);
+  });
+
+  test('is judged after exactly one argon2 verification, where passwords are kept as they really are', async () => {
+    const desk = new LoginDesk();
+    let verifications = 0;
+    const passwords = new Passwords({
+      onVerify: () => {
+        verifications += 1;
+      },
+    });
+    const { clock, throttle } = desk;
+    const { vault, accounts, commitGroup } = desk.store;
+    const logins = new Logins({ clock, vault, accounts, passwords, throttle });
+    const { id } = await desk.addAccount(EMAIL);
+    const passwordHash = await passwords.hash(PASSWORD);
+    await commitGroup.run('hash', (tx) => tx.accounts.update(id, { passwordHash }));
+    const drawn = await desk.enrolled(await desk.account(id));
+    const address = '192.0.2.1';
+    const wrong: readonly Omit<LoginAttempt, 'address'>[] = [
+      { email: 'nobody@example.org', password: PASSWORD, totp: '123456' },
+      { email: EMAIL, password: 'another password', totp: desk.code(drawn) },
+      { email: EMAIL, password: PASSWORD, totp: desk.code(drawn, 3000) },
+      { email: EMAIL, password: PASSWORD },
+      { email: '', password: '' },
+    ];
+    for (const attempt of wrong) {
+      verifications = 0;
+      await expect(logins.judge({ ...attempt, address })).rejects.toMatchObject(FAILED);
+      expect(verifications).toBe(1);
+    }
+    verifications = 0;
+    await logins.judge({ email: EMAIL, password: PASSWORD, totp: desk.code(drawn), address });
+    expect(verifications).toBe(1);
   });
 
   test('a wrong password leaves a right code unused', async () => {

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { generateSync } from 'otplib';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { type Account, generateAccountId } from '../../../src/accounts/account.ts';
 import { Passwords } from '../../../src/accounts/password.ts';
 import {
@@ -15,7 +15,9 @@ import {
   enrol,
 } from '../../../src/accounts/second-factor.ts';
 import { epochSeconds } from '../../../src/clock.ts';
+import type { ApiDocument } from '../../../src/gateway/routes/management/openapi.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../../../src/testing.ts';
+import { documentedPath, faultsOf } from '../api-document.ts';
 
 export const EMAIL = 'ada@example.org';
 export const PASSWORD = 'a good long password';
@@ -73,7 +75,24 @@ export async function peopleScene(options: TestGatewayOptions = {}): Promise<Peo
   const { store, clock, port } = gateway;
   const { commitGroup, vault } = store;
 
-  const call = (given: PersonCall) => send(port, given);
+  const document = (await send(port, { path: '/openapi.json' })).json as unknown as ApiDocument;
+  /** Every answer is held against the document of the API, whatever the test is about. */
+  const call = async (given: PersonCall) => {
+    const { method = 'GET', path: target } = given;
+    const reply = await send(port, given);
+    const path = documentedPath(document, target);
+    const { status, headers, text, json } = reply;
+    const answered = {
+      method,
+      status,
+      type: headers['content-type'] as string,
+      body: text === '' ? undefined : json,
+    };
+    if (path !== undefined && document.paths[path]?.[method.toLowerCase()]) {
+      expect(faultsOf(document, { ...answered, path })).toBe('');
+    }
+    return reply;
+  };
   const now = () => epochSeconds(clock);
   const code = ({ uri }: { readonly uri: string }, seconds = 0) =>
     generateSync({ secret: new URL(uri).searchParams.get('secret') ?? '', epoch: now() + seconds });

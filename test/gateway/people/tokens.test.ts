@@ -104,7 +104,7 @@ describe('logging out', () => {
     expect((await bySession()).status).toBe(401);
     expect((await beside.logIn()).status).toBe(200);
     const rows = [...scene.gateway.store.audit.rows()];
-    expect(rows.filter(({ action }) => action === 'account.logout')).toMatchObject([
+    expect(rows.filter(({ action }) => action === 'own-account.logout')).toMatchObject([
       { actor: id, subject: id, detail: '{"everywhere":true}' },
     ]);
   });

@@ -53,7 +53,7 @@ export function logOut(parts: PeopleParts): Route {
   const schema = { body: z.strictObject({ everywhere: z.boolean().optional() }).optional() };
   return endpointRoute(
     {
-      name: 'account.logout',
+      name: 'own-account.logout',
       role: 'any',
       idempotency: 'key',
       parameters(input: PreparedInput<Person>): LoggedOut {

@@ -57,6 +57,12 @@ export const places: Readonly<Record<string, string>> = {
 /** Packages that one room must never meet. */
 const forbidden: Readonly<Record<string, readonly string[]>> = { issuer: ['koa'] };
 
+/** Built-in modules that open sockets. */
+const NETWORK = ['net', 'http', 'https', 'http2', 'dns', 'dns/promises', 'dgram', 'tls'];
+
+/** Rooms that open none, and the one file of each that may import TLS: for a handshake in memory. */
+const offline: Readonly<Record<string, string>> = { issuer: 'issuer/rehearsal.ts' };
+
 /** Of these, one file alone imports each, wherever in its place that is. */
 const oneFile = ['better-sqlite3', 'node-forge', 'otplib', 'ioredis', 'pg', 'postgres'];
 
@@ -81,8 +87,8 @@ export function faults(sources: Sources): string[] {
       found.push(`${file}: reads the environment outside config/`);
     }
     for (const specifier of importsOf(code)) {
-      if (specifier.startsWith('node:')) continue;
-      if (specifier.startsWith('.')) found.push(...innerFaults(file, specifier));
+      if (specifier.startsWith('node:')) found.push(...networkFaults(file, specifier));
+      else if (specifier.startsWith('.')) found.push(...innerFaults(file, specifier));
       else {
         const name = packageOf(specifier);
         found.push(...packageFaults(file, name));
@@ -106,6 +112,13 @@ export function packagesOf(sources: Sources): Set<string> {
     }
   }
   return names;
+}
+
+function networkFaults(file: string, specifier: string): string[] {
+  const handshake = offline[roomOf(file)];
+  const name = specifier.slice('node:'.length);
+  if (handshake === undefined || !NETWORK.includes(name) || (name === 'tls' && file === handshake)) return [];
+  return [`${file}: imports ${specifier}, though ${roomOf(file)} opens no socket`];
 }
 
 function innerFaults(file: string, specifier: string): string[] {

@@ -91,9 +91,9 @@ export function hostOf(uri: string): string {
 
 /** What a stranger wrote, so that it can do nothing to a terminal or a log. */
 export function shown(text: string): string {
-  const cut = text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  const cut = text.length > 100 ? `${text.slice(0, 100)}...` : text;
   return JSON.stringify(cut).replace(
-    /[^\x20-\x7e…]/g,
+    /[^\x20-\x7e]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }

@@ -58,14 +58,15 @@ const entry = z
     return z.NEVER;
   });
 
-const schema = z.strictObject({
-  requesters: z
-    .record(
-      z.string().regex(REQUESTER, 'must be lower-case letters, digits, dots, hyphens and underscores'),
-      entry,
-    )
-    .nullable(),
+const requesters = z.record(z.string(), entry).superRefine((entries, context) => {
+  for (const name of Object.keys(entries)) {
+    if (REQUESTER.test(name)) continue;
+    const message = 'must be named by lower-case letters, digits, dots, hyphens and underscores';
+    context.addIssue({ code: 'custom', message, path: [name] });
+  }
 });
+
+const schema = z.strictObject({ requesters: requesters.nullable() });
 
 /** What `ca init` puts into a folder: the policy of this package, which grants nothing. */
 export function blankProfile(): string {

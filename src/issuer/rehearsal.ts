@@ -67,6 +67,7 @@ export async function rehearse({ twin, use, names, root, standIn }: Rehearsal): 
 
 function demand({ authorized, authorizationError }: TLSSocket, as: string): void {
   if (authorized) return;
+  // Node has no code of its own for what breaks a name constraint.
   throw unfit(`its peers would refuse it as ${as} (${authorizationError ?? 'no certificate was shown'})`);
 }
 

@@ -124,8 +124,8 @@ class Keys {
 
   async ask(question: string): Promise<string> {
     const { input, output } = this.terminal;
-    output.write(question);
     input.setRawMode(true);
+    output.write(question);
     try {
       return await this.line();
     } finally {

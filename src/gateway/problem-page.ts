@@ -30,11 +30,12 @@ const TITLES: Readonly<Partial<Record<RefusalCode, string>>> = {
 };
 
 /**
- * Whether the caller reads rather HTML than a problem document. A signed call is a program's, whatever it accepts; of
- * two types that it likes as well, the one for programs is sent.
+ * Whether the caller reads rather HTML than a problem document: by its Accept field, where the one that stands first
+ * counts of two that it likes as well. A signed call is a program's, whatever it accepts.
  */
 export function wantsPage(ctx: Context, code: RefusalCode): boolean {
   if (ctx.state.verified || TITLES[code] === undefined) return false;
+  ctx.vary('Accept');
   return ctx.accepts(PROBLEM_TYPE, 'application/json', 'text/html') === 'text/html';
 }
 

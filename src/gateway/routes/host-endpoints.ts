@@ -4,7 +4,7 @@
  */
 import { isReservedPath } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';
-import type { RouteDescription, RouteSchema } from '../call.ts';
+import type { CredentialKind, RouteDescription, RouteSchema } from '../call.ts';
 import { type Endpoint, type EndpointParts, endpointRoute } from './endpoint-route.ts';
 import type { PatternRoute } from './pattern-routes.ts';
 
@@ -14,6 +14,8 @@ export interface HostEndpoint {
   /** With variable parts in braces, one segment each: `/counters/{name}`. */
   readonly path: string;
   readonly endpoint: Endpoint<unknown, unknown, unknown, string>;
+  /** Who is let in; services alone where it isn't said. People's calls need an Idempotency-Key. */
+  readonly credential?: readonly CredentialKind[];
   /** For the document of the API. */
   readonly schema?: RouteSchema;
   /** For the document of the API. */
@@ -21,8 +23,9 @@ export interface HostEndpoint {
 }
 
 export function hostRoutes(table: readonly HostEndpoint[], parts: EndpointParts): readonly PatternRoute[] {
-  return table.map(({ method, path, endpoint, schema = null, description }) => {
-    const place = { schema, description: description ?? plainDescription(endpoint.name) };
+  return table.map(({ method, path, endpoint, credential, schema = null, description }) => {
+    const told = { schema, description: description ?? plainDescription(endpoint.name) };
+    const place = { ...told, ...(credential && { credential }) };
     return { method, path, route: endpointRoute(endpoint, place, parts) };
   });
 }

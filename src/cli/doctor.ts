@@ -3,7 +3,6 @@
  * @module
  */
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
@@ -19,16 +18,15 @@ import {
   inspectDatabase,
   openForReading,
 } from '../storage/sqlite/database.ts';
+import { checkCertificates, checkIssuer } from './certificate-findings.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+import { type Finding, failure, ok, warning } from './finding.ts';
+import { probeGateway } from './gateway-probe.ts';
 
 interface DoctorOptions extends CommonOptions {
   readonly routes?: true;
-}
-
-interface Finding {
-  readonly check: string;
-  readonly status: 'ok' | 'warning' | 'failure';
-  readonly detail: string;
+  readonly issuer?: string;
+  readonly schedule: string;
 }
 
 /** A clock before this was never set: the day of the first release. */
@@ -36,23 +34,31 @@ const LEAST_NOW = Date.UTC(2026, 10, 1) / 1000;
 const LEAST_FREE_BYTES = 256 * 1024 * 1024;
 /** Seconds by which this command's clock and a running gateway's may differ before it is worth a word. */
 const WORTH_TELLING = 5;
-const PROBE_TIMEOUT_MS = 2000;
 
 export function doctor(): Command {
   return command('doctor', 'look at clock, disk, permissions, store and configuration')
     .option('--routes', 'show every route, the role that it asks for and who could call it now')
+    .option(
+      '--issuer <folder>',
+      "look at an issuer's folder instead: its root, its last pass, runs that were missed",
+    )
+    .option('--schedule <cron>', 'the schedule of that issuer', '0 */6 * * *')
     .action((options: DoctorOptions) => (options.routes ? showRoutes(options) : examine(options)));
 }
 
-async function examine(options: CommonOptions): Promise<void> {
+async function examine(options: DoctorOptions): Promise<void> {
   const findings: Finding[] = [];
-  const config = checkConfiguration(options, findings);
+  const now = systemClock.now();
+  if (options.issuer !== undefined)
+    findings.push(...(await checkIssuer(options.issuer, options.schedule, now)));
+  const config = options.issuer === undefined ? checkConfiguration(options, findings) : undefined;
   if (config) {
     findings.push(
       checkFolder(config),
       checkDisk(config),
       ...checkStore(config),
       ...checkKeys(config),
+      ...checkCertificates(config, now),
       ...(await checkGateway(config)),
     );
   }
@@ -76,10 +82,6 @@ async function showRoutes(options: CommonOptions): Promise<void> {
     database.close();
   }
 }
-
-const ok = (check: string, detail: string): Finding => ({ check, status: 'ok', detail });
-const warning = (check: string, detail: string): Finding => ({ check, status: 'warning', detail });
-const failure = (check: string, detail: string): Finding => ({ check, status: 'failure', detail });
 
 function checkConfiguration(options: CommonOptions, findings: Finding[]): Config | undefined {
   try {
@@ -172,9 +174,12 @@ function standingKeys(data: string, now: number): KeyTerm[] | undefined {
   }
 }
 
-async function checkGateway({ host, port }: Config): Promise<Finding[]> {
-  const answer = await probe(host, port);
+async function checkGateway(config: Config): Promise<Finding[]> {
+  const { host, port } = config;
+  const answer = await probeGateway(config);
   if (!answer) return [warning('gateway', `Nothing answers on ${host}:${port}.`)];
+  if (answer.fault !== undefined)
+    return [failure('gateway', `TLS with ${host}:${port} fails: ${answer.fault}`)];
   const findings = [
     answer.status === 200
       ? ok('gateway', `ready on ${host}:${port}`)
@@ -184,19 +189,6 @@ async function checkGateway({ host, port }: Config): Promise<Finding[]> {
   if (apart > WORTH_TELLING)
     findings.push(warning('clock', `The gateway's clock is ${apart} s apart from this one.`));
   return findings;
-}
-
-function probe(host: string, port: number): Promise<{ status: number; date: number } | undefined> {
-  return new Promise((resolve) => {
-    const probing = request({ host, port, path: '/readyz', timeout: PROBE_TIMEOUT_MS }, (response) => {
-      response.resume();
-      const date = Math.floor(Date.parse(response.headers.date ?? '') / 1000);
-      resolve({ status: response.statusCode ?? 0, date });
-    });
-    probing.on('timeout', () => probing.destroy());
-    probing.on('error', () => resolve(undefined));
-    probing.end();
-  });
 }
 
 function isoTime(seconds: number): string {

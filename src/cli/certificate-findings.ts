@@ -1,0 +1,92 @@
+/**
+ * What `doctor` says of certificates: how long each of the gateway's chain is good, and on the issuer's box when the
+ * last pass was and how many were missed since.
+ * @module
+ */
+import type { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseCertificates } from '../client/certificate/certificate.ts';
+import type { Config } from '../config/config.ts';
+import { CountersignError } from '../errors.ts';
+import { tlsFolder } from '../gateway/tls/gateway-certificate.ts';
+import { type Finding, failure, ok, warning } from './finding.ts';
+
+const CHECK = 'certificate';
+/** Runs beyond these are not counted one by one. */
+const MOST_MISSED = 100;
+
+/** @param now milliseconds since the epoch. */
+export function checkCertificates({ data, tls }: Pick<Config, 'data' | 'tls'>, now: number): Finding[] {
+  const file = join(tlsFolder(data), 'current.pem');
+  if (!existsSync(file)) {
+    if (!tls) return [];
+    return [warning(CHECK, `There is none yet; a start asks for it, and waits for ${tls.outbox} to answer.`)];
+  }
+  try {
+    const [leaf, root] = parseCertificates(readFileSync(file, 'utf8'));
+    return [
+      ...(leaf ? [certificateFinding('leaf', leaf, now)] : []),
+      ...(root ? [certificateFinding('root', root, now)] : []),
+    ];
+  } catch (error) {
+    return [failure(CHECK, `${file} can't be read: ${(error as Error).message}`)];
+  }
+}
+
+/** Warns when a third of its life is left, and when a sixth is. */
+function certificateFinding(
+  name: string,
+  { serialNumber, validFrom, validTo }: X509Certificate,
+  now: number,
+): Finding {
+  const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+  const secondsLeft = Math.floor((to - now) / 1000);
+  const which = `The ${name} ${serialNumber}, issued ${new Date(from).toISOString()}`;
+  if (secondsLeft <= 0)
+    return failure(CHECK, `${which}, ended ${-secondsLeft} s ago: nobody can connect. See to the issuer.`);
+  const detail = `${which}, has ${secondsLeft} s left`;
+  const share = (to - now) / (to - from);
+  if (share > 1 / 3) return ok(CHECK, detail);
+  const what = name === 'root' ? 'make the next root: countersign ca rotate' : 'see to the issuer';
+  return warning(
+    CHECK,
+    `${detail}, ${share > 1 / 6 ? 'less than a third' : 'less than a sixth'} of its life; ${what}.`,
+  );
+}
+
+/**
+ * @param dir the issuer's folder.
+ * @param pattern the schedule that passes are made by.
+ * @param now milliseconds since the epoch.
+ */
+export async function checkIssuer(dir: string, pattern: string, now: number): Promise<Finding[]> {
+  // Here alone, since an issuer's tools take longer to load than all of the rest.
+  const { readAuthority } = await import('../issuer/authority.ts');
+  const { lastPassOf } = await import('../issuer/pass.ts');
+  const { Schedule } = await import('../issuer/schedule.ts');
+  try {
+    const root = certificateFinding('root', readAuthority(dir).certificate, now);
+    const schedule = new Schedule(pattern);
+    const last = lastPassOf(dir);
+    if (last === undefined) return [root, warning('issuer', 'It has made no pass yet: countersign ca run')];
+    let missed = 0;
+    for (
+      let at = schedule.next(last * 1000);
+      at !== undefined && at <= now && missed < MOST_MISSED;
+      missed++
+    ) {
+      at = schedule.next(at);
+    }
+    const told = `last pass at ${new Date(last * 1000).toISOString()}`;
+    if (missed === 0) return [root, ok('issuer', `${told}, none missed of "${pattern}"`)];
+    const count = missed === MOST_MISSED ? `${missed} or more` : missed;
+    return [
+      root,
+      warning('issuer', `${told}, ${count} missed since of "${pattern}": is the issuer running?`),
+    ];
+  } catch (error) {
+    if (!(error instanceof CountersignError)) throw error;
+    return [failure('issuer', error.message)];
+  }
+}

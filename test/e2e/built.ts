@@ -41,7 +41,9 @@ function build(): { folder: string } | { error: Error } {
   const draft = mkdtempSync(join(tmpdir(), 'countersign-draft-'));
   try {
     copyFileSync(join(root, 'package.json'), join(draft, 'package.json'));
+    cpSync(join(root, 'certs'), join(draft, 'certs'), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(draft, 'node_modules'));
+    cpSync(join(root, 'certs'), join(draft, 'certs'), { recursive: true });
     const compiler = join(root, 'node_modules/typescript/bin/tsc');
     const args = [compiler, '-p', root, '--outDir', join(draft, 'dist')];
     const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });

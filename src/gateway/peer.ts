@@ -13,6 +13,8 @@ export interface Peer {
   readonly scheme: 'http' | 'https';
   /** Straight from a loopback address: no trusted proxy, no forwarding header. */
   readonly loopback: boolean;
+  /** By a trusted proxy, for somebody else: whatever the connection itself shows, such as a certificate, is the proxy's. */
+  readonly forwarded: boolean;
 }
 
 const FORWARDING = [
@@ -43,18 +45,16 @@ export class Peers {
 
   read(remote: string | undefined, scheme: 'http' | 'https', fields: Fields): Peer {
     const address = plainAddress(remote ?? '');
+    const saysSo = FORWARDING.some((name) => fields.has(name));
     if (this.none || !this.trusts(address)) {
-      return {
-        address,
-        scheme,
-        loopback: isLoopback(address) && !FORWARDING.some((name) => fields.has(name)),
-      };
+      return { address, scheme, loopback: isLoopback(address) && !saysSo, forwarded: false };
     }
     const proto = fields.get('x-forwarded-proto');
     return {
       address: this.client(address, fields.get('x-forwarded-for')),
       scheme: proto === 'https' || proto === 'http' ? proto : scheme,
       loopback: false,
+      forwarded: saysSo,
     };
   }
 

@@ -30,6 +30,7 @@ describe('a peer that is no trusted proxy', () => {
       address: '198.51.100.1',
       scheme: 'http',
       loopback: false,
+      forwarded: false,
     });
   });
 
@@ -47,11 +48,20 @@ describe('a peer that is no trusted proxy', () => {
       address: '',
       scheme: 'http',
       loopback: false,
+      forwarded: false,
     });
   });
 });
 
 describe('a trusted proxy', () => {
+  it.each(['X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Real-IP', 'Forwarded', 'Via'])(
+    'that writes %s calls for somebody else, whatever stands there',
+    (name) => {
+      const forwarded = (given: Fields) => new Peers(TRUSTED).read(PROXY, 'https', given).forwarded;
+      expect([forwarded(fields({ [name]: 'unknown' })), forwarded(fields({}))]).toEqual([true, false]);
+    },
+  );
+
   const client = (value: string | readonly string[], proxy = PROXY) =>
     new Peers(TRUSTED).read(proxy, 'http', xff(value)).address;
 

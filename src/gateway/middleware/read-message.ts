@@ -39,7 +39,7 @@ export function readMessage({ peers, certificates, origins, probes }: ReadMessag
     const scheme = 'encrypted' in req.socket ? 'https' : 'http';
     const peer = peers.read(req.socket.remoteAddress, scheme, fields);
     state.address = peer.address;
-    state.certificate = certificates.of(req.socket);
+    if (!peer.forwarded) state.certificate = certificates.of(req.socket);
     checkRequestFields(fields);
     checkFraming(req, fields);
     state.encodedSlash = checkTarget(target).encodedSlash;

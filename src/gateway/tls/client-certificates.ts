@@ -32,6 +32,7 @@ export class ClientCertificates {
   /** Every connection that showed a certificate, with undefined where it counts for nothing. */
   private readonly connections = new Map<Socket, ShownCertificate | undefined>();
   private timer: NodeJS.Timeout | undefined;
+  private isFailing = false;
 
   constructor(parts: ClientCertificatesParts) {
     this.parts = parts;
@@ -90,9 +91,11 @@ export class ClientCertificates {
         if (serials.has(shown.serial)) this.end(socket, shown, 'it was denied');
         else if (now >= shown.notAfter) this.end(socket, shown, 'it has ended');
       }
+      this.isFailing = false;
     } catch (error) {
       // Each request asks for itself, and is refused then.
-      logger.error({ err: error }, 'denied certificates could not be read');
+      if (!this.isFailing) logger.error({ err: error }, 'denied certificates could not be read');
+      this.isFailing = true;
     }
   }
 

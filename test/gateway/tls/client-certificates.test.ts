@@ -179,6 +179,20 @@ describe('what a trusted proxy says of a certificate', () => {
   });
 });
 
+describe('a trusted proxy that shows a certificate of its own', () => {
+  it.each([
+    ['X-Forwarded-For', '203.0.113.7'],
+    ['X-Forwarded-For', 'unknown'],
+    ['Via', '1.1 proxy'],
+  ])('lends it to nobody for whom it calls: %s: %s', async (name, value) => {
+    const connection = await scene.open(shop);
+    expect(told(await connection.get(bound, '/required'))).toBe(200);
+    const draft = { headers: [[name, value] as const] };
+    expect(told(await connection.get(bound, '/open', draft))).toBe(FORBIDDEN);
+    expect(told(await connection.get(free, '/required', draft))).toBe(FORBIDDEN);
+  });
+});
+
 describe('TLS', () => {
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('%s resumes no session', async (maxVersion) => {
     const first = await scene.open(shop, { maxVersion });

@@ -16,6 +16,7 @@ import type { Account, AccountChanges, AccountReader, SecondFactor } from './acc
 import type { LoginThrottle, LoginTry } from './login-throttle.ts';
 import {
   drawSecret,
+  type OpenFactor,
   openFactor,
   recoveryHash,
   requiresSecondFactor,
@@ -131,14 +132,17 @@ export class Logins {
   }
 
   private async decide({ email, password, totp }: LoginAttempt): Promise<LoginProof | undefined> {
-    const { accounts, passwords, throttle } = this.parts;
+    const { accounts, passwords, throttle, vault } = this.parts;
     const account = await accounts.findByEmail(email);
     const isRight = await passwords.verify(account?.passwordHash ?? passwords.decoy, password);
 
-    const factor = await accounts.secondFactor(account?.id ?? DECOY);
-    const code = await this.matchCode(account?.id ?? DECOY, factor ?? this.decoy, totp);
+    const id = account?.id ?? DECOY;
+    const factor = await accounts.secondFactor(id);
+    const opened = openFactor(vault, factor ?? this.decoy);
+    const code = await this.matchCode(id, opened, totp);
     const isDemanded =
-      factor?.confirmedAt !== undefined || (account !== undefined && requiresSecondFactor(account));
+      (factor !== undefined && (opened.confirmed || opened.handed)) ||
+      (account !== undefined && requiresSecondFactor(account));
     const hasCode = totp === undefined ? !isDemanded : factor !== undefined && code !== undefined;
 
     if (!account || !isRight) return undefined;
@@ -155,11 +159,10 @@ export class Logins {
   /** Undefined where the code is none, is wrong, or was used. */
   private async matchCode(
     account: string,
-    factor: SecondFactor,
+    { secret, confirmed, handed, lastStep }: OpenFactor,
     code: string | undefined,
   ): Promise<UsedCode | undefined> {
-    const { accounts, clock, throttle, vault } = this.parts;
-    const { secret, confirmed, handed, lastStep } = openFactor(vault, factor);
+    const { accounts, clock, throttle } = this.parts;
     const kept = await accounts.recoveryCodes(account);
     if (code === undefined) return undefined;
     const step = stepOfCode(secret, code, epochSeconds(clock));
@@ -185,7 +188,7 @@ export function loginFailed(): CountersignError {
     'login-failed',
     'The e-mail address, the password or the code is wrong, or the account is closed. A code is needed where a second ' +
       'factor was enrolled, and always for the role operator: whoever runs the gateway hands the first enrolment over ' +
-      '(countersign account add prints it).',
+      '(countersign account totp).',
     { headers: { 'WWW-Authenticate': 'Basic realm="countersign", charset="UTF-8"' } },
   );
 }

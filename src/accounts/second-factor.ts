@@ -45,7 +45,7 @@ export interface DrawnEnrolment extends Enrolment {
 export interface SealedFactor {
   /** Base32. */
   readonly secret: string;
-  /** Whoever runs the gateway handed it over: the first code of a login confirms it. */
+  /** Whoever runs the gateway handed it over: codes are demanded at once, and the first confirms it. */
   readonly handed?: true;
   /** Takes the place of `secret` with its first code. Hashes in hexadecimal. */
   readonly next?: { readonly secret: string; readonly recoveryHashes: readonly string[] };
@@ -54,9 +54,9 @@ export interface SealedFactor {
 /** A factor as a login judges it. */
 export interface OpenFactor {
   readonly secret: string;
-  /** Whether codes are demanded. */
+  /** Whether its first code has come. Codes are demanded from then on. */
   readonly confirmed: boolean;
-  /** Whether a login may confirm it. */
+  /** Whether they are demanded from the start, and a login may bring the first one. */
   readonly handed: boolean;
   readonly lastStep: number;
 }
@@ -100,8 +100,9 @@ export function openFactor(
 
 /**
  * Puts an enrolment in its place, to be confirmed by its first code. What was confirmed before stays good until then.
- * @param handed by whoever runs the gateway, who knows the person: a login may confirm it. Anybody else's is confirmed
- *   with a token or session that the password alone has opened, and must not open more than that.
+ * @param handed by whoever runs the gateway, who knows the person: it takes the place of what was there at once, codes
+ *   are demanded at once, and a login may bring the first. Anybody else's is confirmed with a token or session that the
+ *   password alone has opened, and must not open more than that.
  */
 export async function enrol(
   tx: AccountReader & AccountChanges,

@@ -44,6 +44,9 @@ export function account(): Command {
       .action(add),
     command('list', 'list the accounts').action(list),
     command('show', 'show an account').argument('<account>', 'its id, or its e-mail address').action(show),
+    command('totp', 'hand over a new second factor, in the place of any other')
+      .argument('<account>', 'its id, or its e-mail address')
+      .action(handOver),
     command('disable', 'refuse an account, its tokens and its keys from now on')
       .argument('<account>', 'its id, or its e-mail address')
       .action(disable),
@@ -133,11 +136,34 @@ function printMade(
   }
   print(`Account ${id} added. It logs in as ${email}: POST /v1/login.`);
   print(`A key for its programs: countersign key add ${consumer}`);
-  if (!uri) return;
+  if (enrolment) printEnrolment(enrolment);
+}
+
+function printEnrolment({ uri, recoveryCodes }: Enrolment): void {
   print('\nThis is the only time its second factor is shown. Let an authenticator app read it:\n');
   print(renderUnicodeCompact(uri));
   print(`\n${uri}\n\nEach of these stands in for a code once, when the telephone is gone:\n`);
-  for (const code of recoveryCodes ?? []) print(`  ${code}`);
+  for (const code of recoveryCodes) print(`  ${code}`);
+}
+
+/** For who has lost the telephone, or was given a role that asks for a code. */
+async function handOver(wanted: string, options: CommonOptions): Promise<void> {
+  const { id, drawn } = await withStore(options, (store) =>
+    store.commitGroup.run('hand over a second factor', async ({ accounts, audit }) => {
+      const { id, email } = await findAccount(accounts, wanted);
+      const drawn = drawEnrolment(email);
+      await enrol(accounts, store.vault, id, drawn, true);
+      await accounts.raiseGeneration(id);
+      await accounts.refreshTokens.endAll(id);
+      await accounts.sessions.endAll(id);
+      await audit.append({ actor: 'cli', action: 'account.hand-over-second-factor', subject: id });
+      return { id, drawn };
+    }),
+  );
+  const { uri, recoveryCodes } = drawn;
+  if (options.json) return printJson({ account: id, totp: { uri, recoveryCodes } });
+  print(`Account ${id} has another second factor, and has to log in again.`);
+  printEnrolment(drawn);
 }
 
 async function list(options: CommonOptions): Promise<void> {

@@ -122,6 +122,13 @@ describe('an operator', () => {
   });
 });
 
+test('a factor that was handed over demands its code at once, whatever the role', async () => {
+  const desk = new LoginDesk();
+  const drawn = await desk.enrol(await desk.addAccount(EMAIL), true);
+  await expect(desk.logIn({ email: EMAIL })).rejects.toMatchObject(FAILED);
+  await desk.logIn({ email: EMAIL, totp: desk.code(drawn) });
+});
+
 describe('whatever is wrong', () => {
   type Case = readonly [
     string,

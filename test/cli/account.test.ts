@@ -77,6 +77,21 @@ describe('an account', () => {
     expect(stdout).not.toContain(PASSWORD);
   });
 
+  it('gets another second factor, whose codes are demanded at once', async () => {
+    const { account, totp } = await admin.json<Added>([...add, '--role', 'operator']);
+    const again = await admin.json<Added>(['account', 'totp', 'ada@example.com']);
+    expect(again).toEqual({
+      account,
+      totp: { uri: expect.stringContaining('otpauth://totp/'), recoveryCodes: expect.any(Array) },
+    });
+    expect(again.totp?.recoveryCodes).toHaveLength(10);
+    expect(again.totp?.uri).not.toBe(totp?.uri);
+    const { stdout } = await admin.run(['account', 'totp', account]);
+    expect(stdout).toMatch(/█▀▀▀▀▀▀▀█/);
+    const unknown = await admin.run(['account', 'totp', 'nobody@example.com', '--json']);
+    expect(failure(unknown).code).toBe('account-unknown');
+  });
+
   it('takes its password from standard input', async () => {
     const args = add.map((each) => (each === join(folder, 'password') ? '-' : each));
     const { code } = await admin.run(args, { input: `${PASSWORD}\n` });

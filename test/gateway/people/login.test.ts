@@ -93,7 +93,7 @@ describe('a login', () => {
     const account = await scene.addAccount(EMAIL, 'operator');
     const refused = await scene.logIn();
     expect(refused.status).toBe(401);
-    expect(refused.json.detail).toContain('countersign account add');
+    expect(refused.json.detail).toContain('countersign account totp');
     const enrolment = await scene.enrol(account, true);
     const { json } = await scene.logIn({ totp: scene.code(enrolment) });
     expect((await scene.whoami(json.accessToken)).json.roles).toEqual(['operator']);

@@ -111,3 +111,56 @@ describe('confirming', () => {
     expect((await confirmCall(scene, bearer, scene.code(json))).json.code).toBe('conflict');
   });
 });
+
+describe('handing over', () => {
+  async function operatorAnd(...roles: string[]) {
+    const scene = await peopleScene();
+    const boss = await scene.addAccount('boss@example.org', 'operator:accounts');
+    const enrolment = await scene.enrol(boss, true);
+    const { json } = await scene.logIn({ email: 'boss@example.org', totp: scene.code(enrolment) });
+    const account = await scene.addAccount(EMAIL, ...roles);
+    const handOver = (id: string) =>
+      scene.call({
+        method: 'POST',
+        path: `/v1/accounts/${id}/second-factor`,
+        bearer: json.accessToken,
+        headers: idempotencyKey(),
+      });
+    return { scene, boss, account, handOver };
+  }
+
+  test('opens a role that asks for a code to somebody who has none, by the first code', async () => {
+    const { scene, account, handOver } = await operatorAnd('operator:accounts:read');
+    expect((await scene.logIn()).status).toBe(401);
+    const { status, json } = await handOver(account.id);
+    expect(status).toBe(201);
+    expect((await scene.logIn()).status).toBe(401);
+    expect((await scene.logIn({ totp: scene.code(json) })).status).toBe(200);
+    expect((await scene.logIn({ totp: json.recoveryCodes[0] })).status).toBe(200);
+  });
+
+  test('takes the place of what was lost, demands a code at once, and ends what was open', async () => {
+    const { scene, account, handOver } = await operatorAnd();
+    const lost = await scene.enrol(account);
+    const { json: open } = await scene.logIn({ totp: scene.code(lost) });
+    const { json } = await handOver(account.id);
+    scene.gateway.clock.advance(30);
+    expect((await scene.whoami(open.accessToken)).status).toBe(401);
+    expect((await scene.logIn()).status).toBe(401);
+    expect((await scene.logIn({ totp: scene.code(lost) })).status).toBe(401);
+    expect((await scene.logIn({ totp: lost.recoveryCodes[0] })).status).toBe(401);
+    expect((await scene.logIn({ totp: scene.code(json) })).status).toBe(200);
+  });
+
+  test('is not for oneself, nor for somebody with roles that one lacks, nor for who has no such role', async () => {
+    const { scene, boss, account, handOver } = await operatorAnd('operator');
+    expect((await handOver(boss.id)).json.code).toBe('conflict');
+    expect((await handOver(account.id)).json.code).toBe('role-missing');
+    expect((await handOver('0'.repeat(24))).json.code).toBe('not-found');
+    await scene.addAccount('bob@example.org', 'orders');
+    const { json } = await scene.logIn({ email: 'bob@example.org' });
+    const path = `/v1/accounts/${account.id}/second-factor`;
+    const call = { method: 'POST', path, bearer: json.accessToken, headers: idempotencyKey() };
+    expect((await scene.call(call)).json.code).toBe('role-missing');
+  });
+});

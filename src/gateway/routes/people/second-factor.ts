@@ -1,9 +1,11 @@
 /**
- * `/v1/account/totp`: a person enrols a second factor, and confirms it by its first code.
+ * `/v1/account/totp`: a person enrols a second factor, and confirms it by its first code. And how an operator hands one
+ * over: to somebody whose role asks for one and who can't log in without it, or who has lost the telephone.
  * @module
  */
 import { z } from 'zod';
 import { tokenInvalid } from '../../../accounts/access-token.ts';
+import type { Account } from '../../../accounts/account.ts';
 import type { LoginProof } from '../../../accounts/login.ts';
 import {
   confirmEnrolment,
@@ -13,14 +15,25 @@ import {
 } from '../../../accounts/second-factor.ts';
 import { epochSeconds } from '../../../clock.ts';
 import { CountersignError } from '../../../errors.ts';
-import type { Context, Person, Route } from '../../call.ts';
+import type { EndpointResult } from '../../../idempotency/endpoint.ts';
+import { type Context, OPERATORS, type Person, type Route } from '../../call.ts';
 import { type ApiInput, checkInput } from '../api-input.ts';
 import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
+import { checkIfMatch } from '../management/entity-tag.ts';
+import { refuseBeyond } from '../management/operator-roles.ts';
+import { accountTag, knownAccount } from './account-item.ts';
 import type { PeopleParts } from './parts.ts';
+import { endAll } from './password.ts';
 import { personOf } from './tokens.ts';
 
 /** A password in a pocket doesn't follow from a token in a script's: it is asked for again, not taken by Basic. */
 const CREDENTIAL = ['bearer', 'cookie'] as const;
+
+const ENROLMENT = z.strictObject({
+  uri: z.string().meta({ description: '`otpauth://totp/…`' }),
+  svg: z.string().meta({ description: 'The same as a QR code.' }),
+  recoveryCodes: z.array(z.string()).meta({ description: 'Each stands in for a code once.' }),
+});
 
 type Judged = { readonly proof: LoginProof } | { readonly refusal: CountersignError };
 
@@ -54,10 +67,7 @@ export function enrolSecondFactor(parts: PeopleParts): Route {
         const { id } = await logins.redeem(accounts, proof);
         await enrol(accounts, vault, id, drawn);
       },
-      getResponse: ({ drawn: { uri, svg, recoveryCodes } }) => ({
-        status: 201,
-        body: { uri, svg, recoveryCodes },
-      }),
+      getResponse: ({ drawn }) => enrolmentAnswer(drawn),
       audit: ({ proof }) => ({ subject: proof.account.id }),
     },
     {
@@ -71,11 +81,7 @@ export function enrolSecondFactor(parts: PeopleParts): Route {
         answers: {
           201: {
             description: 'Shown once. Nothing is asked for until it is confirmed.',
-            schema: z.strictObject({
-              uri: z.string().meta({ description: '`otpauth://totp/…`' }),
-              svg: z.string().meta({ description: 'The same as a QR code.' }),
-              recoveryCodes: z.array(z.string()).meta({ description: 'Each stands in for a code once.' }),
-            }),
+            schema: ENROLMENT,
           },
         },
       },
@@ -103,6 +109,65 @@ async function judge({ body }: ApiInput, ctx: Context, { logins, accounts }: Peo
     if (!(error instanceof CountersignError)) throw error;
     return { refusal: error };
   }
+}
+
+interface HandedOver {
+  readonly account: Account;
+  readonly drawn: DrawnEnrolment;
+}
+
+export function handOverSecondFactor(parts: PeopleParts): Route {
+  const { vault } = parts;
+  const schema = {};
+  return endpointRoute(
+    {
+      name: 'account.hand-over-second-factor',
+      role: 'operator:accounts',
+      idempotency: 'nonce',
+      issuesSecret: true,
+      parameters(input) {
+        checkInput(schema, input);
+        return { id: input.params.id ?? '', ifMatch: input.ifMatch };
+      },
+      async loadState({ accounts }, { id }): Promise<HandedOver> {
+        const account = knownAccount(await accounts.find(id), id);
+        return { account, drawn: drawEnrolment(account.email) };
+      },
+      updateState(state, { ifMatch }, { context }) {
+        const { account } = state;
+        checkIfMatch(ifMatch, accountTag(account));
+        refuseBeyond(context, account.roles);
+        if (context.account === account.id) {
+          throw new CountersignError(
+            'conflict',
+            'This is your own account: POST /v1/account/totp enrols, and asks for password and code.',
+          );
+        }
+        return state;
+      },
+      async apply(tx, { account: { id }, drawn }) {
+        await enrol(tx.accounts, vault, id, drawn, true);
+        await endAll(tx, id);
+      },
+      getResponse: ({ drawn }) => enrolmentAnswer(drawn),
+      audit: ({ account: { id } }) => ({ subject: id }),
+    },
+    {
+      schema,
+      credential: OPERATORS,
+      description: {
+        summary: 'Hand over a new second factor to somebody',
+        details:
+          'For a role that asks for one, or a telephone that was lost. Takes the place of any other at once, and ends the tokens and sessions of the account. The next login brings its first code.',
+        answers: { 201: { description: 'Shown once, for the person alone.', schema: ENROLMENT } },
+      },
+    },
+    parts,
+  );
+}
+
+function enrolmentAnswer({ uri, svg, recoveryCodes }: DrawnEnrolment): EndpointResult {
+  return { status: 201, body: { uri, svg, recoveryCodes } };
 }
 
 interface Confirmed {

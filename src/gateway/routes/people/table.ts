@@ -6,7 +6,7 @@ import type { PatternRoute } from '../pattern-routes.ts';
 import type { OwnRoutes } from '../routes.ts';
 import { logIn } from './login.ts';
 import type { PeopleParts } from './parts.ts';
-import { confirmSecondFactor, enrolSecondFactor } from './second-factor.ts';
+import { confirmSecondFactor, enrolSecondFactor, handOverSecondFactor } from './second-factor.ts';
 import { keySet, logOut, refreshToken } from './tokens.ts';
 
 export function peopleRoutes(parts: PeopleParts): readonly PatternRoute[] {
@@ -16,6 +16,7 @@ export function peopleRoutes(parts: PeopleParts): readonly PatternRoute[] {
     { method: 'POST', path: '/v1/logout', route: logOut(parts) },
     { method: 'POST', path: '/v1/account/totp', route: enrolSecondFactor(parts) },
     { method: 'POST', path: '/v1/account/totp/confirm', route: confirmSecondFactor(parts) },
+    { method: 'POST', path: '/v1/accounts/{id}/second-factor', route: handOverSecondFactor(parts) },
   ];
 }
 

@@ -43,6 +43,12 @@ function bodyOf({ verified, body, form }: CallState): unknown {
   return body.length > 0 ? readStrictJson(body) : undefined;
 }
 
+/** The text of a member of an unchecked body; empty where there is none. */
+export function textMember(body: unknown, name: string): string {
+  const value = (body as Readonly<Record<string, unknown>> | null | undefined)?.[name];
+  return typeof value === 'string' ? value : '';
+}
+
 function readQuery(text: string): Record<string, string | string[]> {
   const query = new URLSearchParams(text);
   return Object.fromEntries(

@@ -7,7 +7,7 @@ import { letter } from '../../../accounts/letters.ts';
 import { type Ticket, ticketHolder, useTicket } from '../../../accounts/ticket.ts';
 import { CountersignError } from '../../../errors.ts';
 import { type Context, callerOf, PEOPLE, type Route } from '../../call.ts';
-import { type ApiInput, checkInput } from '../api-input.ts';
+import { type ApiInput, checkInput, textMember } from '../api-input.ts';
 import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
 import { ownAccountOf, ownIdOf } from './account-item.ts';
 import type { AccountParts } from './account-parts.ts';
@@ -16,8 +16,7 @@ import { ticketOnly } from './schemas.ts';
 
 /** Whose record a call is that is let in by nothing but its ticket. */
 export function ticketOwner({ body }: ApiInput): string {
-  const { ticket } = (body ?? {}) as { readonly ticket?: unknown };
-  return createHash('sha256').update(String(ticket)).digest('base64url');
+  return createHash('sha256').update(textMember(body, 'ticket')).digest('base64url');
 }
 
 export function confirmEmail(parts: AccountParts): Route {

@@ -11,7 +11,7 @@ import { passwordPolicy } from '../../../accounts/password-policy.ts';
 import { type Ticket, ticketHolder, useTicket } from '../../../accounts/ticket.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { type Context, callerOf, PEOPLE, type Route } from '../../call.ts';
-import { type ApiInput, checkInput, refuseInput } from '../api-input.ts';
+import { type ApiInput, checkInput, refuseInput, textMember } from '../api-input.ts';
 import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
 import { ownAccountOf, ownIdOf } from './account-item.ts';
 import type { AccountParts } from './account-parts.ts';
@@ -50,7 +50,7 @@ export function forgotPassword(parts: AccountParts): Route {
     {
       schema,
       credential: 'none',
-      owner: ({ body }) => tickets.addressTag(String((body as { email?: unknown } | undefined)?.email)),
+      owner: ({ body }) => tickets.addressTag(textMember(body, 'email')),
       async prepare(input, { state }) {
         const { email } = checkInput(schema, input).body;
         await chargeCaller(quotaStore, state.address);

@@ -17,7 +17,7 @@ import { type Ticket, useTicket } from '../../../accounts/ticket.ts';
 import { CountersignError } from '../../../errors.ts';
 import { type BucketSize, FailureBuckets } from '../../../limits/failure-bucket.ts';
 import type { Route } from '../../call.ts';
-import { type ApiInput, checkInput, refuseInput } from '../api-input.ts';
+import { type ApiInput, checkInput, refuseInput, textMember } from '../api-input.ts';
 import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
 import { isoTime } from '../management/schemas.ts';
 import type { AccountParts } from './account-parts.ts';
@@ -121,7 +121,7 @@ export function register(parts: AccountParts): Route {
     {
       schema,
       credential: 'none',
-      owner: ({ body }) => tickets.addressTag(String((body as { email?: unknown } | undefined)?.email)),
+      owner: ({ body }) => tickets.addressTag(textMember(body, 'email')),
       async prepare(input, { state }) {
         const { body, ticket } = await readDraft(input);
         payByAddress(state.address);

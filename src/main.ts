@@ -178,16 +178,18 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     skew: life.skew,
     keyLife,
     consumers: store.consumers,
+    accounts: store.accounts,
     roleSettings: () => ({
       listed: current.roles,
       grantable: current.grantableRoles,
+      grantableTo: current.grantableTo,
       routes: current.routes,
     }),
   };
   const buckets = new FailureBuckets(config.limits.failures, clock);
   const passwords = new Passwords();
   const origin = () => originText(origins[0] as Origin);
-  const people = peopleParts({ ...parts, accounts: store.accounts, passwords, failures: buckets, origin });
+  const people = peopleParts({ ...parts, passwords, failures: buckets, origin });
   const accounts = accountDesk(people, {
     store,
     passwords,

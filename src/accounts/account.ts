@@ -45,7 +45,7 @@ export interface SecondFactor {
   readonly account: string;
   /** Sealed by the key vault. */
   readonly sealedSecret: Buffer;
-  /** Undefined while the enrolment awaits its first code: it demands nothing then. */
+  /** Undefined while the enrolment awaits its first code. It demands nothing then, unless it was handed over. */
   readonly confirmedAt?: number;
   /** The newest time step whose code was used; 0 where none was. */
   readonly lastStep: number;
@@ -63,6 +63,8 @@ export interface AccountReader {
   find(id: string): Eventual<Account | undefined>;
   /** @param email in any spelling that `emailKey()` takes for the same. */
   findByEmail(email: string): Eventual<Account | undefined>;
+  /** The account whose own consumer this is. */
+  findByConsumer(name: string): Eventual<Account | undefined>;
   /** In the order of ids, which say nothing of the person: a cursor may stand in a log. */
   list(page?: Page): Eventual<Account[]>;
   secondFactor(account: string): Eventual<SecondFactor | undefined>;

@@ -39,10 +39,11 @@ export async function eraseAccount(
 ): Promise<void> {
   const consumer = name === undefined ? undefined : tx.consumers.find(name);
   const ids = consumer ? [id, consumer.id] : [id];
-  for (const each of ids) await tx.records.forget(each);
+  const names = consumer ? [consumer.name] : [];
+  for (const each of [...ids, ...names]) await tx.records.forget(each);
   for (const each of [...ids, address]) await tx.outbox.forget(each);
   // Counters bear the consumer's name and its keys', which begin with it.
-  for (const each of [id, address, ...(consumer ? [consumer.name] : [])]) await tx.quotas.forget(each);
+  for (const each of [id, address, ...names]) await tx.quotas.forget(each);
   if (consumer) await tx.consumers.remove(consumer.name);
   await tx.accounts.remove(id);
   await tx.outbox.add({ topic: ERASURE_TOPIC, payload: { account: id, address } });

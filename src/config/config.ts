@@ -68,6 +68,8 @@ export interface Config {
   readonly roles: readonly string[] | undefined;
   /** Those of them that a consumer may have for the asking, with all that they grant. */
   readonly grantableRoles: readonly string[];
+  /** Those that whoever holds one of certain roles may have for the asking. */
+  readonly grantableTo: readonly { readonly name: string; readonly to: readonly string[] }[];
   readonly routes: readonly UpstreamRoute[];
   /** How often a consumer may call, where it was given a quota. */
   readonly quotas: readonly QuotaSetting[];
@@ -218,6 +220,9 @@ export function loadConfig(
     idempotency: file.setting('idempotency', idempotency) ?? idempotency.parse({}),
     roles: listed,
     grantableRoles: roleList?.filter(({ grantable }) => grantable).map(({ name }) => name) ?? [],
+    grantableTo: (roleList ?? [])
+      .filter(({ grantableTo }) => grantableTo.length > 0)
+      .map(({ name, grantableTo: to }) => ({ name, to })),
     routes: routeList,
     quotas: file.setting('quotas', quotas) ?? [],
     publicDemo: file.setting('publicDemo', flag()) ?? false,

@@ -10,6 +10,7 @@ export const FOLLOWED = [
   'routes',
   'roles',
   'grantableRoles',
+  'grantableTo',
   'quotas',
   'accounts',
   'origins',

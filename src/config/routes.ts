@@ -67,22 +67,39 @@ export interface ListedRole {
   readonly name: string;
   /** Whether a consumer may have it for the asking; otherwise an operator decides. */
   readonly grantable: boolean;
+  /** Whoever holds one of these roles, or more, may have it for the asking as well. */
+  readonly grantableTo: readonly string[];
 }
 
 const roleName = text('a role, or { name, grantable }', readRole).transform(
-  (name): ListedRole => ({ name, grantable: false }),
+  (name): ListedRole => ({ name, grantable: false, grantableTo: [] }),
 );
 const roleSetting = group('{ name: reports:read, grantable: true }', {
   name: text('a role', readRole),
   grantable: flag().optional(),
+  grantableTo: list('roles, such as [developer]', text('a role', readRole)).optional(),
 })
-  .refine(({ name, grantable }) => !(grantable && /^operator(:|$)/.test(name)), {
+  .refine(({ name, grantable }) => !(grantable && isOperators(name)), {
     path: ['grantable'],
     error: "can't be true for what operators do; an operator hands that out",
   })
-  .transform(({ name, grantable }): ListedRole => ({ name, grantable: grantable ?? false }));
+  .refine(({ name, grantableTo }) => !(grantableTo && isOperators(name)), {
+    path: ['grantableTo'],
+    error: "can't be set for what operators do; an operator hands that out",
+  })
+  .transform(
+    ({ name, grantable, grantableTo }): ListedRole => ({
+      name,
+      grantable: grantable ?? false,
+      grantableTo: grantableTo ?? [],
+    }),
+  );
 
-export const roleSettings: readonly string[] = ['name', 'grantable'];
+function isOperators(role: string): boolean {
+  return /^operator(:|$)/.test(role);
+}
+
+export const roleSettings: readonly string[] = ['name', 'grantable', 'grantableTo'];
 
 /** The schema of one entry: written short, or as settings. The faults are those of the form that was chosen. */
 const listedRole = z.unknown().transform((value, context): ListedRole => {

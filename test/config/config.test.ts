@@ -21,6 +21,7 @@ describe('without file and variables', () => {
       idempotency: { keyLife: 86_400, keptBody: 1_048_576 },
       roles: undefined,
       grantableRoles: [],
+      grantableTo: [],
       routes: [],
       quotas: [],
       publicDemo: false,

@@ -107,6 +107,16 @@ describe('the list of roles', () => {
     expect(config.grantableRoles).toEqual(['reports']);
   });
 
+  it('says which of them those with certain roles may have', () => {
+    const config = load("roles: [orders, { name: reports, grantableTo: [developer, 'staff:finance'] }]");
+    expect(config.grantableRoles).toEqual([]);
+    expect(config.grantableTo).toEqual([{ name: 'reports', to: ['developer', 'staff:finance'] }]);
+    expect(faults('roles: [{ name: reports, grantableTo: [Developer] }]')[0]).toContain('grantableTo');
+    expect(faults('roles: [{ name: operator, grantableTo: [developer] }]')[0]).toContain(
+      "can't be set for what operators do",
+    );
+  });
+
   it('has none for the asking by default', () => {
     expect(load('roles: [orders]').grantableRoles).toEqual([]);
     expect(load('').grantableRoles).toEqual([]);

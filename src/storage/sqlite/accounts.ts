@@ -44,6 +44,7 @@ export class SqliteAccountReader implements AccountReader {
   readonly signingKeys: SqliteSigningKeyReader;
   private readonly select: Statement;
   private readonly selectByEmail: Statement;
+  private readonly selectByConsumer: Statement;
   private readonly selectPage: Statement;
   private readonly selectFactor: Statement;
   private readonly selectCodes: Statement;
@@ -58,6 +59,7 @@ export class SqliteAccountReader implements AccountReader {
     this.signingKeys = new SqliteSigningKeyReader(database);
     this.select = database.prepare('SELECT * FROM accounts WHERE id = ?');
     this.selectByEmail = database.prepare('SELECT * FROM accounts WHERE email_key = ?');
+    this.selectByConsumer = database.prepare('SELECT * FROM accounts WHERE consumer = ?');
     this.selectPage = database.prepare('SELECT * FROM accounts WHERE id > ? ORDER BY id LIMIT ?');
     this.selectFactor = database.prepare('SELECT * FROM second_factors WHERE account = ?');
     this.selectCodes = database.prepare(
@@ -72,6 +74,11 @@ export class SqliteAccountReader implements AccountReader {
 
   findByEmail(email: string): Account | undefined {
     const row = this.selectByEmail.get(this.emailHash(email)) as AccountRow | undefined;
+    return row && this.opened(row);
+  }
+
+  findByConsumer(name: string): Account | undefined {
+    const row = this.selectByConsumer.get(name) as AccountRow | undefined;
     return row && this.opened(row);
   }
 

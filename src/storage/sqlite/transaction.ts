@@ -88,6 +88,7 @@ export function transactionOf(
     accounts: {
       find: during((id) => accounts.find(id)),
       findByEmail: during((email) => accounts.findByEmail(email)),
+      findByConsumer: during((name) => accounts.findByConsumer(name)),
       list: during((page) => accounts.list(page)),
       secondFactor: during((id) => accounts.secondFactor(id)),
       recoveryCodes: during((id) => accounts.recoveryCodes(id)),

@@ -5,6 +5,7 @@
 import { type Consumer, consumerFaults, roleFaults } from '../../../consumers/consumer.ts';
 import { issueKey, type NewKey } from '../../../consumers/registration.ts';
 import { CountersignError } from '../../../errors.ts';
+import type { Transaction } from '../../../storage/unit-of-work.ts';
 import type { Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
@@ -135,7 +136,10 @@ export function changeConsumer(parts: ManagementParts): Route {
         ifMatch: input.ifMatch,
         ...checkInput(schema, input, ({ roles = [] }) => roleFaults('roles', roles)).body,
       }),
-      loadState: (tx, { name }) => known(tx.consumers.find(name), name),
+      async loadState(tx, { name }) {
+        await refusePersons(tx, name);
+        return known(tx.consumers.find(name), name);
+      },
       updateState(before, { ifMatch, roles, disabled }, { context, now }) {
         checkIfMatch(ifMatch, entityTag(before));
         refuseBeyond(context, [...before.roles, ...(roles ?? [])]);
@@ -183,7 +187,10 @@ export function removeConsumer(parts: ManagementParts): Route {
         checkInput(schema, input);
         return { name: input.params.name ?? '', ifMatch: input.ifMatch };
       },
-      loadState: (tx, { name }) => known(tx.consumers.find(name), name),
+      async loadState(tx, { name }) {
+        await refusePersons(tx, name);
+        return known(tx.consumers.find(name), name);
+      },
       updateState(consumer, { ifMatch }, { context }) {
         checkIfMatch(ifMatch, entityTag(consumer));
         refuseBeyond(context, consumer.roles);
@@ -202,6 +209,16 @@ export function removeConsumer(parts: ManagementParts): Route {
       },
     },
     parts,
+  );
+}
+
+/** A person's own consumer has the roles of the account, and goes with it. */
+async function refusePersons({ accounts }: Transaction, name: string): Promise<void> {
+  const account = await accounts.findByConsumer(name);
+  if (!account) return;
+  throw new CountersignError(
+    'conflict',
+    `This consumer is a person's own; change their account instead: /v1/accounts/${account.id}.`,
   );
 }
 

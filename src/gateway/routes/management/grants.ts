@@ -4,12 +4,13 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
+import type { AccountReader } from '../../../accounts/account.ts';
 import { type Consumer, type RoleGrant, roleFaults } from '../../../consumers/consumer.ts';
 import { CountersignError } from '../../../errors.ts';
 import { grants as grantsRole } from '../../../security/roles.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
-import type { Route } from '../../call.ts';
+import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
 import { readerRoute } from '../reader-route.ts';
@@ -18,7 +19,7 @@ import { checkIfMatch } from './entity-tag.ts';
 import { knownKey } from './keys.ts';
 import { refuseBeyond } from './operator-roles.ts';
 import { pageOfAll } from './paging.ts';
-import type { ManagementParts } from './parts.ts';
+import type { ManagementParts, RoleSettings } from './parts.ts';
 import { decision, grantFilter, grantItem, isoTime, isoTimeOrNull, listOf, newGrant } from './schemas.ts';
 
 const READ = 'operator:grants:read';
@@ -29,7 +30,7 @@ const MOST_ROLES = 64;
 
 const LOCATION = { Location: 'The grant.' };
 
-export function listGrants({ consumers }: ManagementParts): Route {
+export function listGrants({ consumers, accounts }: ManagementParts): Route {
   return readerRoute({
     name: 'grants.list',
     role: 'any',
@@ -40,10 +41,10 @@ export function listGrants({ consumers }: ManagementParts): Route {
       details: `Operators (${READ}) see those of all consumers, others their own.`,
       answers: { 200: { description: 'A page.', schema: listOf(grantItem) } },
     },
-    read({ query: { consumer: asked, status, ...page }, context }) {
-      const consumer = asked ?? (isReader(context) ? undefined : context.consumer);
-      // A person has no grants of its own.
-      if (consumer === undefined || consumer !== context.consumer) refuseOthers(context);
+    async read({ query: { consumer: asked, status, ...page }, context }) {
+      const own = await ownConsumer(accounts, context);
+      const consumer = asked ?? (isReader(context) ? undefined : own);
+      if (consumer === undefined || consumer !== own) refuseOthers(context);
       const filter = { ...(consumer !== undefined && { consumer }), ...(status && { status }) };
       const found = consumers.grants(filter);
       return { body: pageOfAll('grants', found, page, ({ id }) => id, grantBody) };
@@ -51,7 +52,7 @@ export function listGrants({ consumers }: ManagementParts): Route {
   });
 }
 
-export function showGrant({ consumers }: ManagementParts): Route {
+export function showGrant({ consumers, accounts }: ManagementParts): Route {
   return readerRoute({
     name: 'grants.show',
     role: 'any',
@@ -61,10 +62,11 @@ export function showGrant({ consumers }: ManagementParts): Route {
       summary: 'Show a grant',
       answers: { 200: { description: 'The grant.', schema: grantItem } },
     },
-    read({ params, context }) {
+    async read({ params, context }) {
       const grant = consumers.findGrant(params.id ?? '');
       // Whose it is isn't told to others.
-      const isTheirs = grant && (grant.consumer === context.consumer || isReader(context));
+      const isTheirs =
+        grant && (grant.consumer === (await ownConsumer(accounts, context)) || isReader(context));
       return { body: grantBody(knownGrant(isTheirs ? grant : undefined, params.id)) };
     },
   });
@@ -85,23 +87,23 @@ export function askForRole(parts: ManagementParts): Route {
         );
         return { role: body.role, narrowed: input.narrowed };
       },
-      loadState(tx, _parameters, { context }) {
-        const { consumer: name = '', keyid = '' } = context;
+      async loadState(tx, _parameters, { context }) {
+        const asker = await askerOf(tx, context);
         return {
-          ...knownKey(tx.consumers, { name, keyid }),
-          waiting: tx.consumers.grants({ consumer: name, status: 'requested' }),
+          ...asker,
+          waiting: tx.consumers.grants({ consumer: asker.consumer.name, status: 'requested' }),
           id: randomBytes(9).toString('hex'),
         };
       },
-      updateState({ consumer, key, waiting, id }, { role, narrowed }, { now }) {
-        if (narrowed || key.roleSubset) {
+      updateState({ consumer, isLimited, waiting, id }, { role, narrowed }, { now }) {
+        if (narrowed || isLimited) {
           throw new CountersignError(
             'key-forbidden',
-            'A key or a call that is narrowed may not ask for more; ask with a key that has no role subset, without Countersign-Narrow.',
+            'A key, a token or a call that is narrowed may not ask for more; ask with one that grants all that you have, without Countersign-Narrow.',
           );
         }
         if (holds(consumer, role)) throw conflict(`"${consumer.name}" has the role "${role}" already.`);
-        const atOnce = parts.roleSettings().grantable.some((grantable) => grantsRole(grantable, role));
+        const atOnce = isGrantable(parts.roleSettings(), consumer, role);
         const grant: RoleGrant = {
           id,
           consumer: consumer.name,
@@ -131,10 +133,11 @@ export function askForRole(parts: ManagementParts): Route {
     {
       schema,
       selfService: true,
+      credential: OPERATORS,
       description: {
         summary: 'Ask for a role',
         details:
-          'It is granted at once where the configuration marks it as grantable; otherwise an operator decides. Only with a key that has no role subset, and without Countersign-Narrow.',
+          'It is granted at once where the configuration marks it as grantable, to all or to who holds certain roles; otherwise an operator decides. Only with a key or a token that grants all that the caller has, and without Countersign-Narrow. A person has a role that was granted with the next token.',
         answers: {
           201: { description: 'Granted or requested: see `status`.', schema: grantItem, headers: LOCATION },
         },
@@ -189,7 +192,47 @@ interface GrantChange {
 
 async function putGrant(tx: Transaction, { grant, roles }: GrantChange): Promise<void> {
   await tx.consumers.putGrant(grant);
-  if (roles) await tx.consumers.update(grant.consumer, { roles });
+  if (!roles) return;
+  await tx.consumers.update(grant.consumer, { roles });
+  // Tokens with fewer roles stay good: no generation is raised for a role more.
+  const account = await tx.accounts.findByConsumer(grant.consumer);
+  if (account) await tx.accounts.update(account.id, { roles });
+}
+
+/** The consumer's name, of a person too. */
+async function ownConsumer(
+  accounts: Pick<AccountReader, 'find'>,
+  { account, consumer }: SecurityContext,
+): Promise<string | undefined> {
+  return account === undefined ? consumer : (await accounts.find(account))?.consumer;
+}
+
+interface Asker {
+  readonly consumer: Consumer;
+  /** The key or the token grants less than the consumer has. */
+  readonly isLimited: boolean;
+}
+
+async function askerOf(tx: Transaction, context: SecurityContext): Promise<Asker> {
+  if (context.account === undefined) {
+    const { consumer: name = '', keyid = '' } = context;
+    const { consumer, key } = knownKey(tx.consumers, { name, keyid });
+    return { consumer, isLimited: key.roleSubset !== undefined };
+  }
+  const name = await ownConsumer(tx.accounts, context);
+  if (name === undefined) throw conflict('This account has no consumer; an operator must make another.');
+  const consumer = known(tx.consumers.find(name), name);
+  const isLimited = consumer.roles.some((role) => !context.roles.some((held) => grantsRole(held, role)));
+  return { consumer, isLimited };
+}
+
+/** Whether the consumer may have it for the asking: anybody may, or who holds one of certain roles. */
+function isGrantable({ grantable, grantableTo }: RoleSettings, { roles }: Consumer, role: string): boolean {
+  if (grantable.some((each) => grantsRole(each, role))) return true;
+  return grantableTo.some(
+    ({ name, to }) =>
+      grantsRole(name, role) && to.some((each) => roles.some((held) => grantsRole(held, each))),
+  );
 }
 
 function grantEvent({ grant: { id, consumer, role, status } }: GrantChange) {

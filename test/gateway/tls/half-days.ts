@@ -16,7 +16,7 @@ import { TestIssuer } from '../../client/certificate/test-issuer.ts';
 import { type CapturedLog, capturedLog } from '../captured-log.ts';
 
 /** Seconds that stand for a leaf's 12 hours; the issuer comes four times in it, as every three hours. */
-export const HALF_DAY = 4;
+export const HALF_DAY = 8;
 const PASSES = 4;
 const BETWEEN_CALLS = 100;
 
@@ -105,7 +105,7 @@ async function start(issuer: TestIssuer, data: string, { logger }: CapturedLog):
     {},
     { variables: { COUNTERSIGN_DATA: data, COUNTERSIGN_CONFIG: join(data, 'c.yaml') } },
   );
-  // An hour is a third of a second: what takes a minute in life takes a moment here.
+  // An hour is two thirds of a second here.
   const certificatePacing = { poll: 50, retry: 100, askFrom: 1 / 8, askUntil: 1 / 6 };
   return startGateway(config, { logger, certificatePacing });
 }

@@ -82,6 +82,7 @@ export async function createAuthority(draft: AuthorityDraft): Promise<Authority>
   checkDraft(draft);
   checkNewPassphrase(passphrase);
   const constraints = readConstraints(draft.constraints);
+  const blank = blankProfile();
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -95,7 +96,7 @@ export async function createAuthority(draft: AuthorityDraft): Promise<Authority>
   write(join(dir, ROOT_KEY_FILE), encryptPrivateKey(privateKey, passphrase), 0o600);
   write(join(dir, ROOT_FILE), pem, 0o644);
   const profile = join(dir, PROFILE_FILE);
-  if (!existsSync(profile)) write(profile, blankProfile(), 0o600);
+  if (!existsSync(profile)) write(profile, blank, 0o600);
   const authority = openAuthority(dir, passphrase);
   const { fingerprint, notAfter } = authority;
   new Ledger(dir).append({ event: 'root', name: draft.name, fingerprint, notAfter, constraints }, clock);

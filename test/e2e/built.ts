@@ -43,7 +43,6 @@ function build(): { folder: string } | { error: Error } {
     copyFileSync(join(root, 'package.json'), join(draft, 'package.json'));
     cpSync(join(root, 'certs'), join(draft, 'certs'), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(draft, 'node_modules'));
-    cpSync(join(root, 'certs'), join(draft, 'certs'), { recursive: true });
     const compiler = join(root, 'node_modules/typescript/bin/tsc');
     const args = [compiler, '-p', root, '--outDir', join(draft, 'dist')];
     const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });

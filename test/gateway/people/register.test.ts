@@ -1,12 +1,19 @@
 /** Registering over the wire: who may, what comes back, what is refused, and what is kept. */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Tickets } from '../../../src/accounts/ticket.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { capturedLog } from '../captured-log.ts';
 import { type Key, send, sign } from '../wire.ts';
-import { EMAIL, PASSWORD, type PeopleScene, type PersonReply, peopleScene } from './people-scene.ts';
+import {
+  EMAIL,
+  idempotencyKey,
+  PASSWORD,
+  type PeopleScene,
+  type PersonReply,
+  peopleScene,
+} from './people-scene.ts';
 
 const OPEN = { settings: { accounts: { registration: 'open' } } };
 const INVITED = { settings: { accounts: { registration: 'invited' } } };
@@ -89,7 +96,7 @@ describe('where registration is open', () => {
 
   test('the same call under one Idempotency-Key is answered alike, and makes one account', async () => {
     const scene = await peopleScene(OPEN);
-    const headers = { 'Idempotency-Key': `"${randomUUID()}"` };
+    const headers = idempotencyKey();
     const [first, again] = [await register(scene, PERSON, headers), await register(scene, PERSON, headers)];
     expect([first.status, again.status, again.json]).toEqual([201, 201, first.json]);
     expect(again.headers['idempotent-replayed']).toBe('true');
@@ -99,6 +106,19 @@ describe('where registration is open', () => {
     // Whoever doesn't know the whole call, its password too, gets nothing of the key.
     const guess = await register(scene, { ...PERSON, password: 'another good password' }, headers);
     expect([guess.status, guess.json.code]).toEqual([422, 'idempotency-mismatch']);
+  });
+
+  test('what was answered under a key is erased with the account', async () => {
+    const scene = await peopleScene(OPEN);
+    const headers = idempotencyKey();
+    const first = await register(scene, PERSON, headers);
+    const { json } = await scene.logIn();
+    const erasure = { method: 'DELETE', path: '/v1/account', body: { password: PASSWORD } };
+    const erased = await scene.call({ ...erasure, bearer: json.accessToken, headers: idempotencyKey() });
+    expect(erased.status).toBe(204);
+    const again = await register(scene, PERSON, headers);
+    expect([again.status, again.headers['idempotent-replayed']]).toEqual([201, undefined]);
+    expect(again.json.account).not.toBe(first.json.account);
   });
 
   test('an address that is taken is told, in whatever letters it comes, and is not repeated', async () => {

@@ -7,7 +7,7 @@
  * @module
  */
 import { createHash, createPublicKey } from 'node:crypto';
-import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Certificate,
@@ -112,6 +112,7 @@ export class CertificateRenewer {
     this.clock = options.clock ?? { now: () => Date.now() };
     this.store = new CertificateFolder(options.folder);
     this.store.trust();
+    makeFolders(options.inbox, options.outbox);
     this.takeUp();
   }
 
@@ -355,5 +356,14 @@ export class CertificateRenewer {
 
   private tell(event: RenewalEvent): void {
     this.options.onEvent?.(event);
+  }
+}
+
+/** So that whoever carries the files finds both. One that can't be made now may be mounted later. */
+function makeFolders(...folders: readonly string[]): void {
+  for (const folder of folders) {
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch {}
   }
 }

@@ -69,8 +69,6 @@ export class DevelopmentIssuer {
     const pem = issuer.rootInForce() ?? (await issuer.makeRoot());
     replaceFile(trustFile(parts.data), pem, 0o644);
     issuer.writeProfile();
-    mkdirSync(parts.tls.inbox, { recursive: true });
-    mkdirSync(parts.tls.outbox, { recursive: true });
     return issuer;
   }
 

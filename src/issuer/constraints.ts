@@ -28,7 +28,7 @@ export interface NameConstraints {
 /**
  * Excludes a kind of name whole: permitted, so that nothing else is, and excluded, which wins (RFC 5280 section
  * 4.2.1.10). The empty name that the RFC gives for this excludes no URI and no e-mail address where OpenSSL reads it, and
- * Java refuses the certificate for it. RFC 6761 keeps this domain from ever being anybody's.
+ * Java can't read the certificate for it (both measured). RFC 6761 keeps this domain from ever being anybody's.
  */
 const NOBODY = 'invalid';
 const ALL_V4 = '0.0.0.0/0';

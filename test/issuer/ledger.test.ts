@@ -1,4 +1,5 @@
 /** The ledger: a chain of rows that shows every change, survives a cut, and knows what time it was. */
+import { createHash } from 'node:crypto';
 import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -75,6 +76,18 @@ describe('the ledger', () => {
     writeFileSync(file, `${lines.join('\n')}\n`);
     const { code, detail } = await refusal(() => new Ledger(dir));
     expect([code, detail]).toEqual(['ledger-broken', expect.stringContaining(`at row ${row}:`)]);
+  });
+
+  it('shows a row that was written anew with a hash of its own', async () => {
+    const { dir, file } = three();
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const { hash: _, ...row } = JSON.parse(lines[1] ?? '');
+    const body = JSON.stringify({ ...row, text: 'forged' });
+    const hash = createHash('sha256').update(body).digest('hex');
+    lines[1] = `${body.slice(0, -1)},"hash":"${hash}"}`;
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    const { code, detail } = await refusal(() => new Ledger(dir));
+    expect([code, detail]).toEqual(['ledger-broken', expect.stringContaining('at row 3:')]);
   });
 
   it('goes on after a row that a power loss cut off anywhere', () => {

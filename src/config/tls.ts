@@ -30,10 +30,12 @@ export interface TlsSettings {
   readonly development: boolean;
 }
 
-const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+/** Not one that stands for letters that may look like others (`xn--`): no issuer of ours certifies it. */
+const LABEL = '(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const DNS_NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`);
-const URI_NAME = new RegExp(`^spiffe://(?=[^/]{1,253}/)${LABEL}(?:\\.${LABEL})*/[A-Za-z0-9._~/-]{1,1024}$`);
-const REQUESTER = /^[a-z0-9][a-z0-9._-]{0,39}$/;
+const URI_NAME = new RegExp(`^spiffe://(?=[^/]{1,253}/)${LABEL}(?:\\.${LABEL})*/[A-Za-z0-9._/-]{1,1024}$`);
+/** As the issuer has it, and short enough that the name of a request fits after it. */
+const REQUESTER = /^[a-z0-9][a-z0-9.-]{0,39}$/;
 
 function readName(name: string): string {
   if (isIP(name) !== 0 || (DNS_NAME.test(name) && !/^[\d.]+$/.test(name))) return name;

@@ -46,6 +46,8 @@ export function trustFile(data: string): string {
 export class GatewayCertificate {
   private readonly parts: GatewayCertificateParts;
   private readonly renewer: CertificateRenewer;
+  /** Shares of the root's life of which it was told that no more is left. */
+  private readonly rootTold = new Set<number>();
   private onChange: ((tls: TlsServing) => void) | undefined;
 
   /** `start-up-failed` where the folder holds no root, or can't be read. */
@@ -77,6 +79,7 @@ export class GatewayCertificate {
   async open(signal?: AbortSignal): Promise<this> {
     this.renewer.start();
     await this.renewer.first(signal);
+    this.warnOfRoot();
     return this;
   }
 
@@ -121,6 +124,22 @@ export class GatewayCertificate {
     return this.renewer.close();
   }
 
+  /** Looked at with each new leaf, which comes several times a day. */
+  private warnOfRoot(): void {
+    const { root } = this.renewer.latest ?? {};
+    if (!root) return;
+    const [from, to] = [Date.parse(root.validFrom), Date.parse(root.validTo)];
+    const left = (to - this.parts.clock.now()) / (to - from);
+    const share = [1 / 6, 1 / 3].find((each) => left <= each);
+    if (share === undefined || this.rootTold.has(share)) return;
+    this.rootTold.add(share);
+    const about = { serial: root.serialNumber, notAfter: new Date(to) };
+    this.parts.logger.warn(
+      about,
+      'the root ends, and no leaf outlives it: make the next one, and trust both',
+    );
+  }
+
   private tell(told: RenewalEvent): void {
     const { logger, tls, answer } = this.parts;
     if (told.event === 'requested') {
@@ -136,6 +155,7 @@ export class GatewayCertificate {
       const { serial, notAfter } = told;
       this.onChange?.(this.serving());
       logger.info({ serial, notAfter }, 'a new certificate is in force');
+      this.warnOfRoot();
     } else if (told.event === 'failed') {
       logger.error(
         { detail: told.detail },

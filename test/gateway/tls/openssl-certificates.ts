@@ -17,8 +17,11 @@ export class OpensslRoot {
   readonly folder = mkdtempSync(join(tmpdir(), 'countersign-root-'));
   private made = 0;
 
-  constructor() {
-    this.run('req', '-x509', ...P256, '-nodes', '-days', '1', '-subj', '/CN=test root', ...this.out('root'));
+  /** @param constraints such as `permitted;DNS:example.com`. */
+  constructor(constraints?: string) {
+    const extension = constraints === undefined ? [] : ['-addext', `nameConstraints=critical,${constraints}`];
+    const subject = ['-days', '1', '-subj', '/CN=test root'];
+    this.run('req', '-x509', ...P256, '-nodes', ...subject, ...extension, ...this.out('root'));
   }
 
   /** In PEM. */
@@ -72,8 +75,8 @@ export class OpensslRoot {
 }
 
 /** A root for the file's tests, removed after them. */
-export function opensslRoot(): OpensslRoot {
-  const root = new OpensslRoot();
+export function opensslRoot(constraints?: string): OpensslRoot {
+  const root = new OpensslRoot(constraints);
   afterAll(() => root.remove());
   return root;
 }

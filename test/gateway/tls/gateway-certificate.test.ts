@@ -47,7 +47,9 @@ afterEach(async () => {
   rmSync(issuer.inbox, { recursive: true });
 });
 
-const pass = (life: number) => issuer.passOf(join(data, 'tls', 'request.pub.pem'), { life });
+/** Backdated, since the gateway's clock stands. */
+const pass = (life: number) =>
+  issuer.passOf(join(data, 'tls', 'request.pub.pem'), { life, from: Date.now() - 60_000 });
 
 async function serialAt(port: number): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port, ca: issuer.trust });
@@ -88,7 +90,7 @@ describe("the gateway's certificate", () => {
     metrics.watchCertificates(certificate);
     expect(await metrics.text()).toContain('countersign_certificate_last_renewal_timestamp_seconds 0\n');
     const opening = certificate.open();
-    while ((await pass(1000)).length === 0) await new Promise(setImmediate);
+    while ((await pass(1060)).length === 0) await new Promise(setImmediate);
     await opening;
     now += 400_000;
     const text = await metrics.text();
@@ -99,7 +101,7 @@ describe("the gateway's certificate", () => {
       );
       return Number(line.exec(text)?.[1]);
     };
-    expect(left('leaf')).toBeGreaterThan(590);
+    expect(left('leaf')).toBeGreaterThan(580);
     expect(left('leaf')).toBeLessThanOrEqual(600);
     expect(left('root')).toBeGreaterThan(22 * 3600);
     expect(text).toMatch(/^countersign_certificate_last_renewal_timestamp_seconds 1[0-9.]+/m);

@@ -5,11 +5,14 @@
 import { systemClock } from '../clock.ts';
 import type { UpstreamRoute } from '../config/config.ts';
 import { type ConsumerReader, effectiveRoles } from '../consumers/consumer.ts';
+import { takes } from '../gateway/call.ts';
 import { isKeptFromDemo } from '../gateway/middleware/authorize-call.ts';
 import { managementRoutes } from '../gateway/routes/management/table.ts';
 import { operationRoute } from '../gateway/routes/operations.ts';
 import { ownRoutes } from '../gateway/routes/own.ts';
 import type { PatternRoute } from '../gateway/routes/pattern-routes.ts';
+import { accountRoutes } from '../gateway/routes/people/account-table.ts';
+import { peopleRoutes, wellKnownRoutes } from '../gateway/routes/people/table.ts';
 import { Routes } from '../gateway/routes/routes.ts';
 import { DEMO_ROLE } from '../security/demo-role.ts';
 import { ANY_ROLE, grants } from '../security/roles.ts';
@@ -24,7 +27,7 @@ export interface MatrixRow {
   readonly credential: string;
   readonly role: string;
   readonly idempotency: string;
-  /** By name; null where nobody needs a credential. */
+  /** By name, none where only people call; null where nobody needs a credential. */
   readonly consumers: readonly string[] | null;
 }
 
@@ -60,9 +63,14 @@ export function callersOf(reader: Pick<ConsumerReader, 'list' | 'keysOf'>, now: 
 /** The routes that the gateway answers itself. They are listed here, never called, so their parts may be missing. */
 export function routesInCode({ publicDemo }: { readonly publicDemo: boolean }): readonly PatternRoute[] {
   const parts = { clock: systemClock, ...(publicDemo && { demoKey: () => undefined }) } as never;
-  const management = [...managementRoutes(parts, () => []), operationRoute(parts)];
-  return new Routes({ own: ownRoutes(parts), local: new Set(), management, upstream: () => undefined })
-    .inCode;
+  const own = { ...ownRoutes(parts), ...wellKnownRoutes(parts) };
+  const management = [
+    ...managementRoutes(parts, () => []),
+    ...peopleRoutes(parts),
+    ...accountRoutes(parts),
+    operationRoute(parts),
+  ];
+  return new Routes({ own, local: new Set(), management, upstream: () => undefined }).inCode;
 }
 
 export function routeMatrix(
@@ -76,8 +84,10 @@ export function routeMatrix(
   const own = inCode.map(({ method, path, route }): MatrixRow => {
     const { credential, role, idempotency } = route;
     const keptFromDemo = isKeptFromDemo(route);
-    const consumers = named((roles) => permits(roles, role) && !(keptFromDemo && isDemo(roles)));
     const isOpen = credential === 'none';
+    const consumers = takes(route, 'signature')
+      ? named((roles) => permits(roles, role) && !(keptFromDemo && isDemo(roles)))
+      : [];
     return {
       method,
       path,

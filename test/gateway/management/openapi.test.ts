@@ -41,7 +41,12 @@ describe('/openapi.json', () => {
   it('is OpenAPI 3.1, and says how to sign', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(document.components).toMatchObject({
-      securitySchemes: { signature: { type: 'apiKey', in: 'header', name: 'Signature' } },
+      securitySchemes: {
+        signature: { type: 'apiKey', in: 'header', name: 'Signature' },
+        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+        cookie: { type: 'apiKey', in: 'cookie', name: '__Host-countersign' },
+        basic: { type: 'http', scheme: 'basic' },
+      },
     });
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const operation of Object.values(methods)) {
@@ -51,6 +56,24 @@ describe('/openapi.json', () => {
         expect(operation.summary.length).toBeGreaterThan(3);
       }
     }
+  });
+
+  it('says of each route who is let in, each kind as an alternative', () => {
+    const security = (path: string, method: string) => document.paths[path]?.[method]?.security;
+    expect(security('/v1/ping', 'get')).toEqual([]);
+    expect(security('/v1/echo', 'post')).toEqual([{ signature: [] }]);
+    expect(security('/v1/consumers', 'post')).toEqual([{ signature: [] }, { bearer: [] }, { cookie: [] }]);
+    expect(security('/v1/whoami', 'get')).toEqual([
+      { signature: [] },
+      { bearer: [] },
+      { cookie: [] },
+      { basic: [] },
+    ]);
+    const named = (path: string, method: string) =>
+      document.paths[path]?.[method]?.parameters.map(({ name }) => name);
+    expect(named('/v1/consumers', 'post')).toContain('Countersign-Csrf');
+    expect(named('/v1/consumers', 'get')).not.toContain('Countersign-Csrf');
+    expect(named('/v1/echo', 'post')).not.toContain('Countersign-Csrf');
   });
 
   it('names each operation once', () => {

@@ -223,6 +223,19 @@ describe('whatever is wrong', () => {
     expect(verifications).toBe(1);
   });
 
+  test('is found by looking alone, so that no refusal takes the time of a commit', async () => {
+    const desk = new LoginDesk();
+    const account = await desk.addAccount(EMAIL);
+    const drawn = await desk.enrolled(account);
+    const codes = [desk.code(drawn), drawn.recoveryCodes[0]];
+    for (const totp of codes) await desk.logIn({ email: EMAIL, totp });
+    for (const totp of codes) await expect(desk.judge({ email: EMAIL, totp })).rejects.toMatchObject(FAILED);
+    await desk.store.commitGroup.run('disable', ({ accounts }) =>
+      accounts.update(account.id, { disabledAt: 1 }),
+    );
+    await expect(desk.judge({ email: EMAIL, totp: drawn.recoveryCodes[1] })).rejects.toMatchObject(FAILED);
+  });
+
   test('a wrong password leaves a right code unused', async () => {
     const desk = new LoginDesk();
     const drawn = await desk.enrolled(await desk.addAccount(EMAIL));

@@ -1,6 +1,7 @@
 /** Refresh tokens are good once, and what becomes of those that are used twice. */
 import { describe, expect, test } from 'vitest';
-import { FAMILY_LIFE, SAME_ANSWER_FOR } from '../../src/accounts/refresh-token.ts';
+import type { AccessTokens } from '../../src/accounts/access-token.ts';
+import { FAMILY_LIFE, RefreshTokens, SAME_ANSWER_FOR } from '../../src/accounts/refresh-token.ts';
 import { LoginDesk } from './login-desk.ts';
 
 const EMAIL = 'ada@example.org';
@@ -126,6 +127,21 @@ describe('a refresh token is refused', () => {
       await expect(refresh(other, refreshToken, 'a-key')).rejects.toMatchObject(INVALID);
     }
   });
+});
+
+test('what ends the account while its tokens are drawn ends the refresh too', async () => {
+  const { desk, account, refreshToken } = await loggedIn();
+  const { clock } = desk;
+  const { vault, accounts, commitGroup } = desk.store;
+  const accessTokens: Pick<AccessTokens, 'issue'> = {
+    async issue(...given) {
+      await commitGroup.run('raise', async (tx) => void (await tx.accounts.raiseGeneration(account.id)));
+      return desk.accessTokens.issue(...given);
+    },
+  };
+  const slow = new RefreshTokens({ clock, vault, accounts, commitGroup, accessTokens });
+  await expect(slow.refresh(refreshToken, undefined, 'r')).rejects.toMatchObject(INVALID);
+  expect(await accounts.refreshTokens.of(account.id)).toMatchObject([{ generation: 0 }]);
 });
 
 test('no refresh token stands in the database in clear', async () => {

@@ -39,7 +39,8 @@ function post({ call }: PeopleScene, path: string, body?: unknown, bearer?: stri
 }
 
 const refusal = ({ status, json }: PersonReply) => [status, json.code];
-const tokensOf = async (scene: PeopleScene, more: object = {}) => (await scene.logIn(more)).json;
+const tokensOf = async (scene: PeopleScene, more: Readonly<Record<string, unknown>> = {}) =>
+  (await scene.logIn(more)).json;
 const account = ({ call }: PeopleScene, bearer: string, query = '') =>
   call({ path: `/v1/account${query}`, bearer });
 

@@ -11,6 +11,7 @@ import type { Account, AccountReader } from './account.ts';
 import type { Mail, MailKind, MailMessage } from './mail.ts';
 import type { MailFiles } from './mail-files.ts';
 import { TICKET_LIFE, type TicketPurpose, type Tickets } from './ticket.ts';
+import { Turns } from './turns.ts';
 
 /** Ours: a host program may have a topic `mail` of its own. */
 export const MAIL_TOPIC = 'countersign/mail';
@@ -36,10 +37,11 @@ export type LetterRequest =
       readonly at: number;
     };
 
-/** For `tx.outbox.add()`. */
+/** For `tx.outbox.add()`. Each person has a topic: whose mailbox is full keeps nobody else waiting. */
 export function letter(request: LetterRequest, key?: string): OutboxMessage {
   const subject = request.kind === 'invitation' ? request.owner : request.account;
-  return { topic: MAIL_TOPIC, payload: { ...request }, subject, ...(key !== undefined && { key }) };
+  const topic = `${MAIL_TOPIC} ${subject}`;
+  return { topic, payload: { ...request }, subject, ...(key !== undefined && { key }) };
 }
 
 /** What the log is told: never whom it went to. */
@@ -61,8 +63,17 @@ export interface LettersParts {
   readonly onSent: (sent: SentLetter) => void;
 }
 
+/** Letters that are sent at once. */
+const AT_ONCE = 4;
+
 /** Takes the messages of `MAIL_TOPIC`. */
 export function letters(parts: LettersParts): Deliver {
+  const turns = new Turns(AT_ONCE);
+  const deliver = delivery(parts);
+  return (payload, key) => turns.run(async () => deliver(payload, key));
+}
+
+function delivery(parts: LettersParts): Deliver {
   const { accounts, mail, files, clock, onSent } = parts;
   return async (payload, key) => {
     const request = payload as unknown as LetterRequest;

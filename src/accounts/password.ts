@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { hash, parseOptions, verify } from '@node-rs/argon2';
 import { CountersignError } from '../errors.ts';
+import { Turns } from './turns.ts';
 
 /** OWASP, Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane. The package's default is argon2id, version 19. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const;
@@ -31,7 +32,7 @@ export class Passwords {
   private readonly onVerify: () => void;
 
   constructor({ atOnce = 2, mostWaiting = 64, onVerify = () => {} }: PasswordsOptions = {}) {
-    this.turns = new Turns(atOnce, mostWaiting);
+    this.turns = new Turns(atOnce, { most: mostWaiting, refuse: overloaded });
     this.onVerify = onVerify;
     const { memoryCost, timeCost, parallelism, outputLen } = PARAMETERS;
     this.decoy = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(SALT_BYTES)}$${unpadded(outputLen)}`;
@@ -76,41 +77,9 @@ function unpadded(bytes: number): string {
   return randomBytes(bytes).toString('base64').replace(/=+$/, '');
 }
 
-/** Lets some work at once, and some wait. */
-class Turns {
-  private readonly atOnce: number;
-  private readonly mostWaiting: number;
-  private readonly waiting: (() => void)[] = [];
-  private underWay = 0;
-
-  constructor(atOnce: number, mostWaiting: number) {
-    this.atOnce = atOnce;
-    this.mostWaiting = mostWaiting;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.underWay < this.atOnce) this.underWay += 1;
-    else await this.turn();
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      // The turn is handed over, so that nobody who comes meanwhile gets in between.
-      if (next) next();
-      else this.underWay -= 1;
-    }
-  }
-
-  private turn(): Promise<void> {
-    if (this.waiting.length >= this.mostWaiting) {
-      throw new CountersignError(
-        'overloaded',
-        'Too many passwords are looked at in this moment; try again.',
-        {
-          headers: { 'Retry-After': '1' },
-        },
-      );
-    }
-    return new Promise((resolve) => this.waiting.push(resolve));
-  }
+function overloaded(): CountersignError {
+  const headers = { 'Retry-After': '1' };
+  return new CountersignError('overloaded', 'Too many passwords are looked at in this moment; try again.', {
+    headers,
+  });
 }

@@ -23,7 +23,7 @@ export interface FailedDelivery {
 
 export interface DeliveriesParts {
   readonly queue: OutboxQueue;
-  /** By topic. */
+  /** By topic, or by the part of it before its first space: such topics share a handler, and none waits for another. */
   readonly handlers: Readonly<Record<string, Deliver>>;
   readonly owner: Owner;
   readonly clock: Clock;
@@ -43,6 +43,11 @@ const LONGEST_BACKOFF_MS = 5 * 60_000;
 /** Milliseconds before a delivery that has failed so often is tried again: 1 s, doubled each time, at most 5 minutes. */
 export function backoff(failures: number): number {
   return Math.min(LONGEST_BACKOFF_MS, 1000 * 2 ** (failures - 1));
+}
+
+function handlerOf(handlers: DeliveriesParts['handlers'], topic: string): Deliver | undefined {
+  const name = [topic, topic.split(' ', 1)[0] as string].find((each) => Object.hasOwn(handlers, each));
+  return name === undefined ? undefined : handlers[name];
 }
 
 export class Deliveries {
@@ -96,7 +101,7 @@ export class Deliveries {
       return;
     }
     for (const topic of topics) {
-      const deliver = Object.hasOwn(handlers, topic) ? handlers[topic] : undefined;
+      const deliver = handlerOf(handlers, topic);
       if (!deliver || this.busy.has(topic)) continue;
       const draining = this.drain(topic, deliver)
         .catch((error: unknown) => onFailure(error))

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { isMailable, type MailMessage } from '../../src/accounts/mail.ts';
-import { MailFiles } from '../../src/accounts/mail-files.ts';
+import { type KeptMail, MailFiles } from '../../src/accounts/mail-files.ts';
 import { SmtpMail } from '../../src/accounts/mail-smtp.ts';
 
 const OWNER = 'a'.repeat(24);
@@ -57,7 +57,7 @@ describe('mail in files', () => {
 
   it('is a message as RFC 5322 has it', async () => {
     await files.send(message());
-    const [{ content }] = (await files.kept(OWNER)) as [{ content: string }];
+    const { content } = (await files.kept(OWNER))[0] as KeptMail;
     expect(
       content
         .split('\n\n')[0]
@@ -124,7 +124,7 @@ describe('mail in files', () => {
         const outcome = await files.send(message({ to }));
         expect(outcome).toBe(isMailable(to) ? 'sent' : 'refused');
         if (outcome === 'refused') return;
-        const [{ content }] = (await files.kept(OWNER)) as [{ content: string }];
+        const { content } = (await files.kept(OWNER))[0] as KeptMail;
         const head = content.slice(0, content.indexOf('\n\n')).split(/\r\n|[\r\n\u0085\u2028\u2029]/);
         expect(head).toHaveLength(8);
         expect(head[2]).toBe(`To: ${to}`);

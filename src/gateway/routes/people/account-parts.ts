@@ -55,10 +55,13 @@ export interface AccountDesk {
   readonly parts: AccountParts;
   /** For the outbox: mail, and what is left to do of an erasure. */
   readonly deliver: Readonly<Record<string, Deliver>>;
-  /** Removes files of people who were erased, should a crash have come in between. Before the first call. */
+  /** Removes files of nobody, now and once a day: a crash may have come between an erasure and its files. */
   sweep(): Promise<void>;
   close(): void;
 }
+
+/** Milliseconds. */
+const SWEEP_INTERVAL = 24 * 3600_000;
 
 export function accountDesk(people: PeopleParts, sources: AccountSources): AccountDesk {
   const { clock, vault, accounts } = people;
@@ -80,6 +83,15 @@ export function accountDesk(people: PeopleParts, sources: AccountSources): Accou
       return (server ?? files).send(message);
     },
   };
+  let daily: NodeJS.Timeout | undefined;
+  async function sweep(): Promise<void> {
+    try {
+      const isKnown = async (id: string) => (await accounts.find(id)) !== undefined;
+      await files.sweep({ isKnown, before: clock.now() - MOST_TICKET_LIFE * 1000 });
+    } catch (error) {
+      logger.error({ err: error }, 'the mail folder could not be swept');
+    }
+  }
   const onSent = (sent: SentLetter) =>
     sent.outcome === 'refused' ? logger.warn(sent, 'mail refused') : logger.info(sent, 'mail');
   const writing = { accounts, tickets, mail, files, origin, clock, onSent };
@@ -88,13 +100,12 @@ export function accountDesk(people: PeopleParts, sources: AccountSources): Accou
     parts: { ...people, ...kept, passwords, registration, tickets, files, truncateJournal },
     deliver: { [MAIL_TOPIC]: letters(writing), [ERASURE_TOPIC]: erasures({ files, truncateJournal }) },
     async sweep() {
-      try {
-        const isKnown = async (id: string) => (await accounts.find(id)) !== undefined;
-        await files.sweep({ isKnown, before: clock.now() - MOST_TICKET_LIFE * 1000 });
-      } catch (error) {
-        logger.error({ err: error }, 'the mail folder could not be swept');
-      }
+      daily ??= setInterval(() => void sweep(), SWEEP_INTERVAL).unref();
+      await sweep();
     },
-    close: () => server?.close(),
+    close() {
+      clearInterval(daily);
+      server?.close();
+    },
   };
 }

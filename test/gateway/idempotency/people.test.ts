@@ -208,6 +208,16 @@ describe('between the judgement of a credential and the unit of work', () => {
     expect(await counted('nonce')).toBe(before);
   });
 
+  it('a token ends, and nothing is done', async () => {
+    const account = await people.add();
+    const given = bearer(await people.token(account));
+    const before = await counted('nonce');
+    meanwhile = () => inStore((tx) => tx.accounts.raiseGeneration(account.id));
+    expect(outcome(await call('POST /nonce', [given, fresh()]))).toBe('token-invalid');
+    meanwhile = async () => {};
+    expect(await counted('nonce')).toBe(before);
+  });
+
   it('a role is taken, and nothing is done', async () => {
     const account = await people.add('orders');
     const given = bearer(await people.token(account));

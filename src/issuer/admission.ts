@@ -7,9 +7,8 @@
 import { createHash } from 'node:crypto';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
-import type { Authority } from './authority.ts';
 import { readRequest } from './certificate-request.ts';
-import { checkConstraints } from './constraints.ts';
+import { checkConstraints, type NameConstraints } from './constraints.ts';
 import type { History, SeenRequest } from './history.ts';
 import type { RequestFiles } from './inbox.ts';
 import type { CertificateUse, Names } from './names.ts';
@@ -66,7 +65,9 @@ export function authenticate(
 }
 
 export interface Rules {
-  readonly authority: Pick<Authority, 'fingerprint' | 'constraints'>;
+  /** SHA-256 of the DER of each root that may be asked: while they change, requesters know one or the other. */
+  readonly issuers: ReadonlySet<string>;
+  readonly constraints: NameConstraints;
   readonly profile: Profile;
   readonly history: History;
   readonly clock: Clock;
@@ -74,16 +75,16 @@ export interface Rules {
 
 /** What a request gets. `certificate-request-refused` says why it gets nothing. */
 export function admit({ seen, document, csr }: AuthenticRequest, rules: Rules): Admission {
-  const { authority, profile, history, clock } = rules;
+  const { issuers, constraints, profile, history, clock } = rules;
   const now = epochSeconds(clock);
   refuseOld(seen, history);
-  checkRequestDocument(document, { csr, issuer: authority.fingerprint, now });
+  checkRequestDocument(document, { csr, issuers, now });
   const { spki, names, keyDigest } = readRequest(csr);
   const { requester, use } = document;
   const entry = profile.requesters.get(requester);
   if (!entry) throw refused(`The profile has nothing for ${requester}.`);
   checkProfile({ names, use }, entry);
-  checkConstraints(names, authority.constraints);
+  checkConstraints(names, constraints);
   const held = history.heldByAnother(names, requester, now);
   if (held) {
     const { request, serial, notAfter } = held.leaf;

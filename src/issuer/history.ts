@@ -12,6 +12,7 @@ import { z } from 'zod';
 import type { Leaf } from './leaf.ts';
 import type { LedgerEvent, LedgerRow } from './ledger.ts';
 import type { CertificateUse, Names } from './names.ts';
+import type { BundleRow } from './trust-bundle.ts';
 
 /** A request whose signature held, as the ledger names it. */
 export interface SeenRequest {
@@ -46,6 +47,18 @@ const issue = z.object({
   names,
 });
 const rejection = request.extend({ event: z.literal('reject'), code: z.string(), detail: z.string() });
+const bundle = z.object({
+  event: z.literal('bundle'),
+  version: z.number(),
+  created: z.number(),
+  digest: z.string(),
+  roots: z.array(z.string()),
+});
+const acknowledgement = z.object({
+  event: z.literal('acknowledge'),
+  requestKey: z.string(),
+  version: z.number(),
+});
 const pass = z.object({ event: z.literal('pass'), started: z.number(), isWhole: z.boolean() });
 
 /** Epoch seconds, both ends of its life. */
@@ -104,6 +117,10 @@ export class History {
   private readonly requesters = new Map<string, string>();
   private readonly byFingerprint = new Map<string, IssuedLeaf>();
   private readonly byName = new Map<string, IssuedLeaf[]>();
+  /** By version, in the order in which they were made. */
+  readonly bundles = new Map<number, BundleRow>();
+  /** The newest version that each request key has acknowledged. */
+  private readonly acknowledged = new Map<string, number>();
   private pending: Unfinished[] = [];
   private started: number | undefined;
 
@@ -116,6 +133,8 @@ export class History {
     if (row.event === 'issue') this.addLeaf(row);
     else if (row.event === 'reject') this.addRejection(row);
     else if (row.event === 'pass') this.endPass(row);
+    else if (row.event === 'bundle') this.addBundle(row);
+    else if (row.event === 'acknowledge') this.addAcknowledgement(row);
   }
 
   /** Whether this very request was decided before. */
@@ -166,6 +185,30 @@ export class History {
   /** What was decided after the last pass that came to its end whole: its files may still lie where they lay. */
   get unfinished(): readonly Unfinished[] {
     return this.pending;
+  }
+
+  /** The newest trust bundle. */
+  get bundle(): BundleRow | undefined {
+    return [...this.bundles.values()].at(-1);
+  }
+
+  /** The newest trust bundle that the holder of a request key has taken over. */
+  acknowledgedBy(requestKey: string): BundleRow | undefined {
+    return this.bundles.get(this.acknowledged.get(requestKey) ?? 0);
+  }
+
+  private addBundle(row: LedgerRow): void {
+    const { data } = bundle.safeParse(row);
+    if (!data) return;
+    const { version, created, digest, roots } = data;
+    this.bundles.set(version, { version, created, digest, roots });
+  }
+
+  private addAcknowledgement(row: LedgerRow): void {
+    const { data } = acknowledgement.safeParse(row);
+    if (!data) return;
+    const before = this.acknowledged.get(data.requestKey) ?? 0;
+    this.acknowledged.set(data.requestKey, Math.max(before, data.version));
   }
 
   private addLeaf(row: LedgerRow): void {

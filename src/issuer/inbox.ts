@@ -36,6 +36,8 @@ export interface Arrivals {
   readonly whole: readonly string[];
   /** Ids whose `ID.sig` lies there while another file is still missing. */
   readonly partial: readonly string[];
+  /** Acknowledgements, by their ids: each is one file. */
+  readonly acknowledgements: readonly string[];
   /** Files that end in `.sig` and whose name can't be a request's. */
   readonly unnamed: readonly string[];
 }
@@ -53,21 +55,43 @@ export class Inbox {
     const files = new Set(readdirSync(this.folder));
     const whole: string[] = [];
     const partial: string[] = [];
+    const acknowledgements: string[] = [];
     const unnamed: string[] = [];
     for (const file of [...files].sort()) {
+      const acknowledged = file.endsWith('.ack') ? file.slice(0, -'.ack'.length) : '';
+      if (ID.test(acknowledged)) acknowledgements.push(acknowledged);
       if (!file.endsWith('.sig') || file.startsWith('.')) continue;
       const id = file.slice(0, -'.sig'.length);
       if (!ID.test(id)) unnamed.push(file);
       else if (PARTS.every((part) => files.has(`${id}.${part}`))) whole.push(id);
       else partial.push(id);
     }
-    return { whole, partial, unnamed };
+    return { whole, partial, acknowledgements, unnamed };
   }
 
   /** `certificate-request-refused` for a file that is a link, no regular file, or larger than 64 KiB. */
   read(id: string): RequestFiles {
     const [csr, json, sig] = PARTS.map((part) => readPlainFile(this.pathOf(id, part)));
     return { csr, json, sig } as RequestFiles;
+  }
+
+  readAcknowledgement(id: string): Buffer {
+    return readPlainFile(this.acknowledgement(id));
+  }
+
+  clearAcknowledgement(id: string): void {
+    rmSync(this.acknowledgement(id), { force: true });
+    syncFolder(this.folder);
+  }
+
+  rejectAcknowledgement(id: string, reason: Reason): void {
+    this.putReason(id, { id, ...reason });
+    moveIfThere(this.acknowledgement(id), join(this.rejected, `${id}.ack`));
+    this.sync();
+  }
+
+  private acknowledgement(id: string): string {
+    return join(this.folder, `${id}.ack`);
   }
 
   /**

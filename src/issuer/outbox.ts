@@ -10,6 +10,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuseMissing } from './inbox.ts';
 import { dropStaged, publishFile, readPlainFile, stageFile } from './plain-file.ts';
+import { BUNDLE_FILE } from './trust-bundle.ts';
 
 const DRAFT = /^\.(.+)\.pem\.partial$/;
 
@@ -35,6 +36,21 @@ export class Outbox {
   /** Removes a staged chain that won't be issued. */
   drop(id: string): void {
     dropStaged(this.folder, nameOf(id));
+  }
+
+  /** Puts the trust bundle there, where it isn't there already. */
+  putBundle(text: string): void {
+    if (this.has(BUNDLE_FILE, text)) return;
+    stageFile(this.folder, BUNDLE_FILE, text);
+    publishFile(this.folder, BUNDLE_FILE);
+  }
+
+  private has(name: string, text: string): boolean {
+    try {
+      return readPlainFile(join(this.folder, name)).toString() === text;
+    } catch {
+      return false;
+    }
   }
 
   /** What a pass that was cut off has left: the id, and the SHA-256 of its leaf, if a whole leaf is in it. */

@@ -10,8 +10,9 @@
  */
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError, type ErrorCode } from '../errors.ts';
+import { readAcknowledgement } from './acknowledgement.ts';
 import { type AuthenticRequest, admit, authenticate, type Rules } from './admission.ts';
-import type { Authority } from './authority.ts';
+import type { Authority, PublicAuthority } from './authority.ts';
 import { History, issueEvent, namesOf, passEvent, rejectEvent, type SeenRequest } from './history.ts';
 import { Inbox } from './inbox.ts';
 import { issueLeaf } from './leaf.ts';
@@ -21,6 +22,8 @@ import type { Names } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { readProfile } from './profile.ts';
 import { parseRequestDocument } from './request-document.ts';
+import { trustedRoots } from './rotation.ts';
+import { BUNDLE_FILE, keepBundle, readBundleFile } from './trust-bundle.ts';
 
 export interface PassOptions {
   readonly authority: Authority;
@@ -98,6 +101,7 @@ class Pass {
   private readonly ledger: Ledger;
   private readonly history: History;
   private readonly rules: Rules;
+  private readonly roots: readonly PublicAuthority[];
   private readonly outcomes: Outcome[] = [];
   /** Whether all that the ledger says of requests is done to their files as well. */
   private isWhole = true;
@@ -110,15 +114,25 @@ class Pass {
     this.ledger = new Ledger(authority.dir);
     this.ledger.checkClock(clock, acceptClock);
     this.history = new History(this.ledger.rows());
-    this.rules = { authority, profile: readProfile(authority.dir), history: this.history, clock };
+    const profile = readProfile(authority.dir);
+    this.roots = trustedRoots(authority.dir);
+    // `ca rotate` has switched since the root was opened: its leaves would be those of the old one.
+    if (this.roots[0]?.fingerprint !== authority.fingerprint) {
+      throw new CountersignError('authority-invalid', 'Another root issues now; open it and try again.');
+    }
+    const issuers = new Set(this.roots.map(({ fingerprint }) => fingerprint));
+    const { constraints } = authority;
+    this.rules = { issuers, constraints, profile, history: this.history, clock };
   }
 
   async run(): Promise<PassReport> {
     const { clock, onProgress } = this.options;
     const started = epochSeconds(clock);
     this.endCutOff();
-    const { whole, partial, unnamed } = this.inbox.arrivals();
+    this.handOutBundle();
+    const { whole, partial, acknowledgements, unnamed } = this.inbox.arrivals();
     for (const file of unnamed) this.rejectUnnamed(file);
+    for (const id of acknowledgements) this.acknowledge(id);
     let done = 0;
     const waiting = new Set<string>();
     for (const { id, requester } of this.inOrder(whole)) {
@@ -161,6 +175,34 @@ class Pass {
       if (isOfThePass(error)) throw error;
       this.postpone(id, error);
     }
+  }
+
+  private handOutBundle(): void {
+    const { authority, clock } = this.options;
+    const { history, ledger } = this;
+    if (keepBundle(ledger, history.bundle, this.roots, [authority], clock) && ledger.last) {
+      history.add(ledger.last);
+    }
+    const text = readBundleFile(authority.dir);
+    if (text !== undefined) this.attempt(BUNDLE_FILE, () => this.outbox.putBundle(text));
+  }
+
+  private acknowledge(id: string): void {
+    const { dir } = this.options.authority;
+    this.attempt(id, () => {
+      try {
+        const found = readAcknowledgement(this.inbox.readAcknowledgement(id), dir, this.history.bundles);
+        const known = this.history.acknowledgedBy(found.requestKey)?.version ?? 0;
+        if (found.version > known) this.append({ event: 'acknowledge', ...found });
+      } catch (error) {
+        if (isOfThePass(error) || isOfTheSystem(error) || !(error instanceof CountersignError)) throw error;
+        const { code, message: detail } = error;
+        this.inbox.rejectAcknowledgement(id, { code, detail, at: this.isoNow() });
+        this.tell({ outcome: 'rejected', id, code, detail });
+        return;
+      }
+      this.inbox.clearAcknowledgement(id);
+    });
   }
 
   /** By requester and sequence, so that of two requests the later one doesn't make the earlier one old. */

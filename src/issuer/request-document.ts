@@ -80,20 +80,20 @@ export function verifyRequestSignature(document: Buffer, signature: Buffer, { ke
 export interface Expectations {
   /** The bytes of `ID.csr`. */
   readonly csr: Buffer;
-  /** SHA-256 of the root's DER, in hex. */
-  readonly issuer: string;
+  /** SHA-256 of the DER of each root that may be asked, in hex. */
+  readonly issuers: ReadonlySet<string>;
   /** Epoch seconds. */
   readonly now: number;
 }
 
 /** `certificate-request-refused` where the document is for another CSR, another issuer or another time. */
-export function checkRequestDocument(document: RequestDocument, { csr, issuer, now }: Expectations): void {
+export function checkRequestDocument(document: RequestDocument, { csr, issuers, now }: Expectations): void {
   const { csrSha256, created, expires } = document;
   if (csrSha256 !== createHash('sha256').update(csr).digest('hex')) {
     throw refused('ID.csr is not the one that ID.json was made for.');
   }
-  if (document.issuer !== issuer) {
-    throw refused(`It asks the issuer ${document.issuer}, and this one is ${issuer}.`);
+  if (!issuers.has(document.issuer)) {
+    throw refused(`It asks the issuer ${document.issuer}, and this one is ${[...issuers].join(' and ')}.`);
   }
   if (expires <= created || expires - created > REQUEST_SECONDS) {
     throw refused('It must expire after it was created, within 24 h.');

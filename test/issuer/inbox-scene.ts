@@ -7,13 +7,13 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll } from 'vitest';
 import {
   type CertificateNames,
   certificateRequest,
   newCertificateKey,
 } from '../../src/client/certificate/certificate-request.ts';
-import { type Authority, createAuthority } from '../../src/issuer/authority.ts';
+import { type Authority, createAuthority, openAuthority } from '../../src/issuer/authority.ts';
 import { type Outcome, type PassReport, runPass } from '../../src/issuer/pass.ts';
 import { enrol } from '../../src/issuer/requesters.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
@@ -27,6 +27,9 @@ requesters:
   gateway:
     use: server
     dns: [api.example.org, spare.example.org]
+  second:
+    use: server
+    dns: [second.example.org]
   twin:
     use: server
     dns: [api.example.org]
@@ -36,17 +39,32 @@ requesters:
     lifetime: 1h
 `;
 
-let made: Promise<Authority> | undefined;
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-issuer-'));
+  folders.push(folder);
+  return folder;
+}
+
+const patterns = new Map<string, Promise<Authority>>();
 
 /** A root that permits example.org, in a folder of its own that stays as it is. */
-function pattern(): Promise<Authority> {
-  made ??= createAuthority({
-    dir: join(mkdtempSync(join(tmpdir(), 'countersign-root-')), 'issuer'),
-    name: 'Test root',
+function pattern(name: string): Promise<Authority> {
+  const found = patterns.get(name);
+  if (found) return found;
+  const folder = temporaryFolder();
+  const made = createAuthority({
+    dir: join(folder, 'issuer'),
+    name,
     constraints: { dns: ['example.org'], ip: [], uri: ['example.org'] },
     passphrase: PASSPHRASE,
     clock: new ManualClock(NOON),
   });
+  patterns.set(name, made);
   return made;
 }
 
@@ -117,7 +135,7 @@ export class Requester {
 }
 
 export class Scene {
-  readonly authority: Authority;
+  authority: Authority;
   readonly clock = new ManualClock(NOON);
   readonly dir: string;
   readonly inbox: string;
@@ -130,17 +148,22 @@ export class Scene {
     this.authority = { ...authority, dir: this.dir };
   }
 
-  /** A new issuer, at noon, whose folders the end of the test removes. */
-  static async make(): Promise<Scene> {
-    const authority = await pattern();
-    const folder = mkdtempSync(join(tmpdir(), 'countersign-issuer-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  /** A new issuer, at noon, whose folders the end of the file removes. */
+  static async make(name = 'Test root'): Promise<Scene> {
+    const authority = await pattern(name);
+    const folder = temporaryFolder();
     const scene = new Scene(authority, folder);
     cpSync(authority.dir, scene.dir, { recursive: true, mode: 0 });
     writeFileSync(join(scene.dir, 'profile.yaml'), PROFILE);
     mkdirSync(scene.inbox);
     mkdirSync(scene.outbox);
     return scene;
+  }
+
+  /** Opens the root that lies there now, as a new process would. */
+  reopen(): this {
+    this.authority = openAuthority(this.dir, PASSPHRASE);
+    return this;
   }
 
   async requester(name: string): Promise<Requester> {
@@ -154,7 +177,7 @@ export class Scene {
     return runPass({ authority, inbox, outbox, clock, ...options });
   }
 
-  /** What lies in the inbox, in its `rejected/` and in the outbox, hidden files too. */
+  /** What lies in the inbox, in its `rejected/` and, beside the trust bundle, in the outbox; hidden files too. */
   files(): { inbox: string[]; rejected: string[]; outbox: string[] } {
     const list = (folder: string) => readdirSync(folder).sort();
     const inbox = list(this.inbox).filter((name) => name !== 'rejected');
@@ -162,7 +185,7 @@ export class Scene {
     return {
       inbox,
       rejected: hasRejected ? list(join(this.inbox, 'rejected')) : [],
-      outbox: list(this.outbox),
+      outbox: list(this.outbox).filter((name) => name !== 'trust-bundle.json'),
     };
   }
 

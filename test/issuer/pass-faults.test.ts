@@ -8,78 +8,13 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { fingerprintOfDer } from '../../src/issuer/outbox.ts';
+import { arm, disarm, met as metStep } from './faulty-disk.ts';
 import { partsOf, Scene } from './inbox-scene.ts';
 
-type Fault = 'kill' | 'kill-half-way' | 'full' | 'full-half-way';
-
-const disk = vi.hoisted(() => ({
-  /** Steps that are still done before the fault; undefined where nothing is counted. */
-  left: undefined as number | undefined,
-  fault: 'kill' as string,
-  isDead: false,
-  /** The step that failed. */
-  met: undefined as string | undefined,
-}));
-
 vi.mock('node:fs', async (importOriginal) => {
-  const fs = await importOriginal<typeof Fs>();
-  const steps = [
-    ...['mkdirSync', 'openSync', 'writeFileSync', 'writeSync', 'fsyncSync', 'ftruncateSync'],
-    ...['renameSync', 'linkSync', 'unlinkSync', 'rmSync'],
-  ] as const;
-  const others = ['readdirSync', 'readSync', 'readFileSync', 'lstatSync', 'existsSync', 'closeSync'] as const;
-  const frees = ['unlinkSync', 'rmSync', 'ftruncateSync'];
-  type Step = (...args: unknown[]) => unknown;
-  const real = fs as unknown as Record<string, Step>;
-  const dead = () => Object.assign(new Error('the process is gone'), { syscall: 'none', code: 'EIO' });
-  const isWrite = (name: string) => name === 'writeFileSync' || name === 'writeSync';
-  const half = (content: unknown) => {
-    const bytes = Buffer.from(content as string);
-    return bytes.subarray(0, bytes.length >> 1);
-  };
-  const changed: Record<string, unknown> = {};
-  for (const name of steps) {
-    changed[name] = (...args: unknown[]) => {
-      const perform = () => (real[name] as Step)(...args);
-      if (disk.isDead) throw dead();
-      if (disk.left === undefined) return perform();
-      // A full disk still reads, and lets go of what it holds.
-      const isReading = name === 'openSync' && (typeof args[1] === 'number' || args[1] === 'r');
-      if (disk.fault.startsWith('full') && (isReading || frees.includes(name))) return perform();
-      // What isn't written can't be half written.
-      if (disk.fault.endsWith('half-way') && !isWrite(name)) return perform();
-      if (disk.left-- > 0) return perform();
-      disk.left = undefined;
-      disk.met = name;
-      if (disk.fault.endsWith('half-way')) {
-        const [where, content, ...rest] = args;
-        const from = typeof rest[0] === 'number' ? rest[0] : 0;
-        const bytes = half(content);
-        if (name === 'writeSync') (real.writeSync as Step)(where, bytes, from);
-        else (real.writeFileSync as Step)(where, bytes, rest[0]);
-      }
-      disk.isDead = disk.fault.startsWith('kill');
-      if (disk.isDead) throw dead();
-      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', syscall: 'write' });
-    };
-  }
-  for (const name of others) {
-    changed[name] = (...args: unknown[]) => {
-      // A descriptor goes with its process.
-      if (disk.isDead && name !== 'closeSync') throw dead();
-      return (real[name] as Step)(...args);
-    };
-  }
-  return { ...fs, ...changed, default: { ...fs, ...changed } };
+  const { faultyDisk } = await import('./faulty-disk.ts');
+  return faultyDisk(await importOriginal<typeof Fs>());
 });
-
-function arm(fault: Fault, step: number): void {
-  Object.assign(disk, { left: step, fault, isDead: false, met: undefined });
-}
-
-function disarm(): void {
-  Object.assign(disk, { left: undefined, isDead: false });
-}
 
 afterEach(disarm);
 
@@ -142,7 +77,7 @@ describe('a pass that is killed', () => {
         const { scene } = prepared;
         arm(fault, step);
         await scene.pass().catch(() => {});
-        const wasMet = disk.met;
+        const wasMet = metStep();
         endProcess(scene);
         expectNothingHalf(scene);
         await scene.pass();
@@ -188,7 +123,7 @@ describe('a pass whose disk is full', () => {
         await scene.pass().catch((error) => {
           expect(error).toMatchObject({ code: expect.stringMatching(/^(ledger-broken|ENOSPC)$/) });
         });
-        const wasMet = disk.met;
+        const wasMet = metStep();
         disarm();
         expectNothingHalf(scene);
         await scene.pass();

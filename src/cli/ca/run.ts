@@ -45,7 +45,8 @@ async function stay(options: RunOptions): Promise<void> {
   const schedule = new Schedule(options.schedule);
   refuseMissing(options.inbox, 'inbox');
   refuseMissing(options.outbox, 'outbox');
-  const authority = openAuthority(options.dir, await readPassphrase(options));
+  const passphrase = await readPassphrase(options);
+  const { fingerprint } = openAuthority(options.dir, passphrase);
   const lock = await Lock.acquire(watchLockOf(options.dir));
   try {
     const last = lastPassOf(options.dir);
@@ -59,6 +60,8 @@ async function stay(options: RunOptions): Promise<void> {
       async pass() {
         const began = systemClock.now();
         if (!options.json) print(`${new Date(began).toISOString()} a pass begins`);
+        // Opened for each pass: `ca rotate` may have put another root there.
+        const authority = openAuthority(options.dir, passphrase);
         const report = await makePass(authority, { ...options, acceptClock });
         acceptClock = false;
         const lapsing = lapsingRequesters(options.dir);
@@ -75,9 +78,7 @@ async function stay(options: RunOptions): Promise<void> {
     const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
     process.on('SIGHUP', () => void watch.passNow());
     if (!options.json) {
-      print(
-        `The issuer "${authority.fingerprint}" watches ${options.inbox}, on the schedule "${schedule.pattern}".`,
-      );
+      print(`The issuer ${fingerprint} watches ${options.inbox}, on the schedule "${schedule.pattern}".`);
     }
     watch.start();
     await ended;

@@ -7,7 +7,7 @@
 export { CountersignError, type ErrorCode } from '../errors.ts';
 export type { Certificate, CertificateUse } from './certificate/certificate.ts';
 export type { CertificateNames } from './certificate/certificate-request.ts';
-export type { Pacing, RenewalEvent } from './certificate/renewer.ts';
+export type { Pacing, RenewalEvent } from './certificate/renewal.ts';
 export {
   type RenewingCertificate,
   type RenewingCertificateOptions,

@@ -6,7 +6,8 @@ import { CountersignError } from '../../errors.ts';
 import type { ClientIdentity } from '../transport.ts';
 import type { Certificate, CertificateUse } from './certificate.ts';
 import { keyPem } from './rehearsal.ts';
-import { CertificateRenewer, type RenewerOptions } from './renewer.ts';
+import type { RenewerOptions } from './renewal.ts';
+import { CertificateRenewer } from './renewer.ts';
 
 export interface RenewingCertificateOptions extends Omit<RenewerOptions, 'use' | 'names'> {
   /** Such as `spiffe://example.com/orders`. */

@@ -6,7 +6,8 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { keyPem } from '../../client/certificate/rehearsal.ts';
-import { CertificateRenewer, type Pacing, type RenewalEvent } from '../../client/certificate/renewer.ts';
+import type { Pacing, RenewalEvent } from '../../client/certificate/renewal.ts';
+import { CertificateRenewer } from '../../client/certificate/renewer.ts';
 import type { Clock } from '../../clock.ts';
 import type { TlsSettings } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Logger } from 'pino';
-import type { Pacing } from '../../client/certificate/renewer.ts';
+import type { Pacing } from '../../client/certificate/renewal.ts';
 import type { Clock } from '../../clock.ts';
 import type { TlsSettings } from '../../config/config.ts';
 import { GatewayCertificate } from './gateway-certificate.ts';

@@ -17,11 +17,8 @@ import {
   certificateRequest,
   newCertificateKey,
 } from '../../../src/client/certificate/certificate-request.ts';
-import {
-  CertificateRenewer,
-  type RenewalEvent,
-  type RenewerOptions,
-} from '../../../src/client/certificate/renewer.ts';
+import type { RenewalEvent, RenewerOptions } from '../../../src/client/certificate/renewal.ts';
+import { CertificateRenewer } from '../../../src/client/certificate/renewer.ts';
 import { fingerprintOf } from '../../../src/client/certificate/request-files.ts';
 import { type Given, testIssuer } from './test-issuer.ts';
 

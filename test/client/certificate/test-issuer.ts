@@ -3,7 +3,7 @@
  * what a real one checks of the files.
  * @module
  */
-import '../../../src/issuer/reflection.ts';
+import 'reflect-metadata';
 import { createHash, createPublicKey, verify, webcrypto } from 'node:crypto';
 import {
   existsSync,

@@ -3,7 +3,7 @@
  * WebCrypto that Node has as a global.
  * @module
  */
-import './reflection.ts';
+import 'reflect-metadata';
 
 export {
   AuthorityKeyIdentifierExtension,

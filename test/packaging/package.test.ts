@@ -1,7 +1,7 @@
 /**
  * The package as another project gets it: packed from a clean build, installed, imported and type-checked.
  */
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { copyProject, root } from '../e2e/built.ts';
@@ -27,8 +27,9 @@ beforeAll(async () => {
   writeFileSync(join(user, 'package.json'), '{ "name": "user", "private": true, "type": "module" }');
   const quietly = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
   await npm(['install', ...quietly, join(project, tarball.filename)], user);
-  // What every TypeScript project on Node has.
+  // What every TypeScript project on Node has, in place of the newest one, which koa-body brings along.
   mkdirSync(join(user, 'node_modules/@types'), { recursive: true });
+  rmSync(join(user, 'node_modules/@types/node'), { recursive: true, force: true });
   symlinkSync(join(root, 'node_modules/@types/node'), join(user, 'node_modules/@types/node'));
 }, 120_000);
 

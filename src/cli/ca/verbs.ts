@@ -9,10 +9,11 @@ import { exportBundle } from './export.ts';
 import { init } from './init.ts';
 import { issue } from './issue.ts';
 import { request } from './request.ts';
+import { rotate } from './rotate.ts';
 import { run } from './run.ts';
 import { trust } from './trust.ts';
 import { verify } from './verify.ts';
 
 export function verbs(): Command[] {
-  return [init(), request(), issue(), enrol(), run(), verify(), trust(), deny(), exportBundle()];
+  return [init(), request(), issue(), enrol(), run(), verify(), trust(), rotate(), deny(), exportBundle()];
 }

@@ -358,7 +358,10 @@ describe('C: pictures, keys, and what is kept about people', () => {
     scene.gateway.clock.advance(90 * DAY + 60);
     expect(await signedStatus(scene, key)).toBe(401);
     const { accessToken } = await tokensOf(scene);
-    const issued = await post(scene, '/v1/account/keys', { label: 'the new one' }, accessToken);
+    const ask = (password: string) =>
+      post(scene, '/v1/account/keys', { password, label: 'the new one' }, accessToken);
+    expect(refusal(await ask('wrong'))).toEqual([401, 'login-failed']);
+    const issued = await ask(PASSWORD);
     expect(issued.status).toBe(201);
     expect(await signedStatus(scene, issued.json as unknown as Key)).toBe(200);
     const listed = (await account(scene, accessToken)).json.keys;

@@ -250,3 +250,47 @@ describe('POST /v1/invitations', () => {
     expect((await scene.call({ ...call, headers: idempotencyKey() })).status).toBe(202);
   });
 });
+
+describe('a grant', () => {
+  test('that asks for a second factor goes to the person, and never to their keys', async () => {
+    const { scene, operator } = await desk('operator');
+    const account = await person(scene, EMAIL, 'orders');
+    const { json } = await scene.logIn();
+    const ask = { method: 'POST', path: '/v1/grants', bearer: json.accessToken, headers: idempotencyKey() };
+    const asked = await scene.call({ ...ask, body: { role: 'operator:keys' } });
+    expect([asked.status, asked.json.status]).toEqual([201, 'requested']);
+    const own = await scene.call({ path: '/v1/grants', bearer: json.accessToken });
+    expect(own.json.items).toEqual([
+      expect.objectContaining({ id: asked.json.id, consumer: account.consumer }),
+    ]);
+    const decision = await operator.post(`/v1/grants/${asked.json.id}/decision`, { decision: 'grant' });
+    expect(decision.json.status).toBe('granted');
+    const { store } = scene.gateway;
+    expect((await store.accounts.find(account.id))?.roles).toEqual(['orders', 'operator:keys']);
+    expect(store.consumers.find(account.consumer as string)?.roles).toEqual(['orders']);
+    // The role asks for a code from now on.
+    expect((await scene.logIn()).status).toBe(401);
+  });
+
+  test('of others is not shown to people', async () => {
+    const { scene, operator } = await desk();
+    await person(scene, EMAIL);
+    const asked = await operator.post('/v1/grants', { role: 'orders' });
+    const { json } = await scene.logIn();
+    const get = (path: string) => scene.call({ path, bearer: json.accessToken });
+    expect((await get(`/v1/grants/${asked.json.id}`)).status).toBe(404);
+    expect((await get('/v1/grants?consumer=desk')).status).toBe(403);
+    expect((await get('/v1/grants')).json.items).toEqual([]);
+  });
+});
+
+test("a person's consumer is changed through the account alone", async () => {
+  const { scene, operator } = await desk('operator');
+  const { id, consumer = '' } = await person(scene, EMAIL);
+  const path = `/v1/consumers/${consumer}`;
+  const change = await operator.call('PATCH', path, { body: { roles: ['operator'] } });
+  expect(codes(change)).toEqual([409, 'conflict']);
+  expect(change.json.detail).toContain(`/v1/accounts/${id}`);
+  expect(codes(await operator.call('DELETE', path))).toEqual([409, 'conflict']);
+  expect(scene.gateway.store.consumers.find(consumer)?.roles).toEqual([]);
+});

@@ -5,7 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { AccountReader } from '../../../accounts/account.ts';
-import { type Consumer, type RoleGrant, roleFaults } from '../../../consumers/consumer.ts';
+import { consumerRoles } from '../../../accounts/registration.ts';
+import { type RoleGrant, roleFaults } from '../../../consumers/consumer.ts';
 import { CountersignError } from '../../../errors.ts';
 import { grants as grantsRole } from '../../../security/roles.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
@@ -91,36 +92,36 @@ export function askForRole(parts: ManagementParts): Route {
         const asker = await askerOf(tx, context);
         return {
           ...asker,
-          waiting: tx.consumers.grants({ consumer: asker.consumer.name, status: 'requested' }),
+          waiting: tx.consumers.grants({ consumer: asker.holder.name, status: 'requested' }),
           id: randomBytes(9).toString('hex'),
         };
       },
-      updateState({ consumer, isLimited, waiting, id }, { role, narrowed }, { now }) {
+      updateState({ holder, isLimited, waiting, id }, { role, narrowed }, { context, now }) {
         if (narrowed || isLimited) {
           throw new CountersignError(
             'key-forbidden',
             'A key, a token or a call that is narrowed may not ask for more; ask with one that grants all that you have, without Countersign-Narrow.',
           );
         }
-        if (holds(consumer, role)) throw conflict(`"${consumer.name}" has the role "${role}" already.`);
-        const atOnce = isGrantable(parts.roleSettings(), consumer, role);
+        if (holds(holder, role)) throw conflict(`"${holder.name}" has the role "${role}" already.`);
+        const atOnce = isGrantable(parts.roleSettings(), context, role);
         const grant: RoleGrant = {
           id,
-          consumer: consumer.name,
+          consumer: holder.name,
           role,
           requestedAt: now,
           ...(atOnce ? { status: 'granted', decidedAt: now } : { status: 'requested' }),
         };
-        if (atOnce) return { grant, roles: withRole(consumer, role) };
+        if (atOnce) return { grant, holder, roles: withRole(holder, role) };
         if (waiting.some((each) => each.role === role))
           throw conflict(
-            `"${consumer.name}" has asked for the role "${role}" already; an operator must answer.`,
+            `"${holder.name}" has asked for the role "${role}" already; an operator must answer.`,
           );
         if (waiting.length >= MOST_WAITING)
           throw conflict(
             `${waiting.length} requests wait for an operator already; ask again once they are answered.`,
           );
-        return { grant, roles: undefined };
+        return { grant, holder, roles: undefined };
       },
       apply: putGrant,
       getResponse: ({ grant }) => ({
@@ -158,16 +159,16 @@ export function decideGrant(parts: ManagementParts): Route {
         checkIfMatch(input.ifMatch, undefined);
         return { id: input.params.id ?? '', ...checkInput(schema, input).body };
       },
-      loadState(tx, { id }) {
+      async loadState(tx, { id }) {
         const grant = knownGrant(tx.consumers.findGrant(id), id);
-        return { grant, consumer: known(tx.consumers.find(grant.consumer), grant.consumer) };
+        return { grant, holder: await loadHolder(tx, grant.consumer) };
       },
-      updateState({ grant, consumer }, { decision }, { context, now }) {
+      updateState({ grant, holder }, { decision }, { context, now }) {
         if (grant.status !== 'requested') throw conflict(`This was decided before: ${grant.status}.`);
-        if (decision === 'deny') return { grant: decided(grant, 'denied', now), roles: undefined };
+        if (decision === 'deny') return { grant: decided(grant, 'denied', now), holder, roles: undefined };
         refuseBeyond(context, [grant.role]);
-        const roles = holds(consumer, grant.role) ? undefined : withRole(consumer, grant.role);
-        return { grant: decided(grant, 'granted', now), roles };
+        const roles = holds(holder, grant.role) ? undefined : withRole(holder, grant.role);
+        return { grant: decided(grant, 'granted', now), holder, roles };
       },
       apply: putGrant,
       getResponse: ({ grant }) => ({ status: 200, body: grantBody(grant) }),
@@ -184,19 +185,38 @@ export function decideGrant(parts: ManagementParts): Route {
   );
 }
 
+/** Whose role it is to be: a consumer, or the person to whom it belongs. */
+interface Holder {
+  /** Of the consumer. */
+  readonly name: string;
+  readonly roles: readonly string[];
+  /** The person's id. */
+  readonly account: string | undefined;
+}
+
+async function loadHolder(tx: Transaction, name: string): Promise<Holder> {
+  const consumer = known(tx.consumers.find(name), name);
+  const account = await tx.accounts.findByConsumer(name);
+  return { name, roles: account?.roles ?? consumer.roles, account: account?.id };
+}
+
 interface GrantChange {
   readonly grant: RoleGrant;
-  /** The consumer's roles from now on; undefined where they stay. */
+  readonly holder: Holder;
+  /** The holder's roles from now on; undefined where they stay. */
   readonly roles: readonly string[] | undefined;
 }
 
-async function putGrant(tx: Transaction, { grant, roles }: GrantChange): Promise<void> {
+async function putGrant(tx: Transaction, { grant, holder, roles }: GrantChange): Promise<void> {
   await tx.consumers.putGrant(grant);
   if (!roles) return;
-  await tx.consumers.update(grant.consumer, { roles });
+  if (holder.account === undefined) {
+    await tx.consumers.update(holder.name, { roles });
+    return;
+  }
   // Tokens with fewer roles stay good: no generation is raised for a role more.
-  const account = await tx.accounts.findByConsumer(grant.consumer);
-  if (account) await tx.accounts.update(account.id, { roles });
+  await tx.accounts.update(holder.account, { roles });
+  await tx.consumers.update(holder.name, { roles: consumerRoles(roles) });
 }
 
 /** The consumer's name, of a person too. */
@@ -208,26 +228,30 @@ async function ownConsumer(
 }
 
 interface Asker {
-  readonly consumer: Consumer;
-  /** The key or the token grants less than the consumer has. */
+  readonly holder: Holder;
+  /** The key or the token grants less than there is. */
   readonly isLimited: boolean;
 }
 
 async function askerOf(tx: Transaction, context: SecurityContext): Promise<Asker> {
   if (context.account === undefined) {
     const { consumer: name = '', keyid = '' } = context;
-    const { consumer, key } = knownKey(tx.consumers, { name, keyid });
-    return { consumer, isLimited: key.roleSubset !== undefined };
+    const { key } = knownKey(tx.consumers, { name, keyid });
+    return { holder: await loadHolder(tx, name), isLimited: key.roleSubset !== undefined };
   }
   const name = await ownConsumer(tx.accounts, context);
   if (name === undefined) throw conflict('This account has no consumer; an operator must make another.');
-  const consumer = known(tx.consumers.find(name), name);
-  const isLimited = consumer.roles.some((role) => !context.roles.some((held) => grantsRole(held, role)));
-  return { consumer, isLimited };
+  const holder = await loadHolder(tx, name);
+  const isLimited = holder.roles.some((role) => !context.roles.some((held) => grantsRole(held, role)));
+  return { holder, isLimited };
 }
 
-/** Whether the consumer may have it for the asking: anybody may, or who holds one of certain roles. */
-function isGrantable({ grantable, grantableTo }: RoleSettings, { roles }: Consumer, role: string): boolean {
+/** Whether the caller may have it for the asking: anybody may, or who holds one of certain roles. */
+function isGrantable(
+  { grantable, grantableTo }: RoleSettings,
+  { roles }: SecurityContext,
+  role: string,
+): boolean {
   if (grantable.some((each) => grantsRole(each, role))) return true;
   return grantableTo.some(
     ({ name, to }) =>
@@ -251,12 +275,12 @@ function askFaults(role: string, listed: readonly string[] | undefined) {
   return [{ path: 'role', detail: `there is no role "${role}" here` }];
 }
 
-function holds({ roles }: Consumer, role: string): boolean {
+function holds({ roles }: Holder, role: string): boolean {
   return roles.some((held) => grantsRole(held, role));
 }
 
 /** What the new role grants is no longer listed beside it. */
-function withRole({ name, roles }: Consumer, role: string): string[] {
+function withRole({ name, roles }: Holder, role: string): string[] {
   const rest = roles.filter((held) => !grantsRole(role, held));
   if (rest.length >= MOST_ROLES)
     throw conflict(`"${name}" has ${rest.length} roles, and there may be no more.`);

@@ -4,47 +4,56 @@
  * @module
  */
 import type { Account } from '../../../accounts/account.ts';
-import { requiresSecondFactor } from '../../../accounts/second-factor.ts';
+import { wrongPassword } from '../../../accounts/login.ts';
+import { consumerRoles } from '../../../accounts/registration.ts';
 import type { ConsumerKey } from '../../../consumers/consumer.ts';
-import { checkKeyDraft } from '../../../consumers/key-draft.ts';
+import { checkKeyDraft, type KeyDraft } from '../../../consumers/key-draft.ts';
 import { issueKey } from '../../../consumers/registration.ts';
 import { CountersignError } from '../../../errors.ts';
 import { grants } from '../../../security/roles.ts';
-import { PEOPLE, type Route } from '../../call.ts';
-import { checkInput, refuseInput } from '../api-input.ts';
-import { endpointRoute } from '../endpoint-route.ts';
+import { type Context, callerOf, PEOPLE, type Route } from '../../call.ts';
+import { type ApiInput, checkInput, refuseInput } from '../api-input.ts';
+import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
 import { isoTime } from '../management/schemas.ts';
 import { ownAccountOf, ownIdOf } from './account-item.ts';
 import type { AccountParts } from './account-parts.ts';
 import { issuedOwnKey, newOwnKey } from './schemas.ts';
 
+interface Wanted {
+  readonly draft: KeyDraft;
+  readonly judged: Account;
+}
+
 /** Keys that are good at one time. */
 const MOST_KEYS = 10;
 
 export function addOwnKey(parts: AccountParts): Route {
-  const schema = { body: newOwnKey.optional() };
+  const schema = { body: newOwnKey };
+  const { accounts, logins } = parts;
   return endpointRoute(
     {
       name: 'own-key.add',
       role: 'any',
       idempotency: 'key',
       issuesSecret: true,
-      parameters(input, { now }) {
-        const draft = checkInput(schema, input).body ?? {};
-        refuseInput(checkKeyDraft(draft, now));
-        return draft;
+      parameters({ prepared }: PreparedInput<Wanted>, { now }) {
+        refuseInput(checkKeyDraft(prepared.draft, now));
+        return prepared;
       },
-      async loadState(tx, draft, { context, now }) {
+      async loadState(tx, { draft }, { context, now }) {
         const account = ownAccountOf(await tx.accounts.find(ownIdOf(context)));
         const consumer = ownConsumerOf(account);
         return {
           account,
           keys: tx.consumers.keysOf(consumer),
-          fresh: issueKey(parts.vault, consumer, { ...draft, ...subsetOf(account) }, now),
+          fresh: issueKey(parts.vault, consumer, draft, now),
         };
       },
-      updateState({ account, keys, fresh }, _draft, { context, now }) {
-        if (account.roles.some((role) => !context.roles.some((held) => grants(held, role))))
+      updateState({ account, keys, fresh }, { judged }, { context, now }) {
+        // Somebody was faster: what was judged is not the password any more.
+        if (account.passwordHash !== judged.passwordHash) throw wrongPassword();
+        const granted = consumerRoles(account.roles);
+        if (granted.some((role) => !context.roles.some((held) => grants(held, role))))
           throw new CountersignError(
             'key-forbidden',
             'A key grants all that the account has, and this token less; log in for all roles.',
@@ -64,9 +73,16 @@ export function addOwnKey(parts: AccountParts): Route {
       schema,
       credential: PEOPLE,
       selfService: true,
+      async prepare(input: ApiInput, ctx: Context) {
+        const { password, ...draft } = checkInput(schema, input).body;
+        const judged = ownAccountOf(await accounts.find(ownIdOf(callerOf(ctx))));
+        await logins.judgeAgain(judged, password, ctx.state.address);
+        return { draft, judged };
+      },
       description: {
         summary: 'Issue a key to the caller',
-        details: 'It is good for 90 days.',
+        details:
+          'It is good for 90 days, so the password is asked for: a token that was stolen is good for minutes. It grants the roles of the account, but for those that ask for a second factor.',
         answers: { 201: { description: 'The secret is shown once.', schema: issuedOwnKey } },
       },
     },
@@ -117,10 +133,4 @@ function ownConsumerOf({ consumer }: Account): string {
 
 function isGood({ revokedAt, notAfter }: ConsumerKey, now: number): boolean {
   return revokedAt === undefined && notAfter > now;
-}
-
-/** A key is one factor: it grants nothing of what asks for two. */
-function subsetOf({ roles }: Account): { readonly roleSubset?: readonly string[] } {
-  const roleSubset = roles.filter((role) => !requiresSecondFactor({ roles: [role] }));
-  return roleSubset.length < roles.length ? { roleSubset } : {};
 }

@@ -51,7 +51,7 @@ export const ownQuery = z.strictObject({
   email: address.optional().meta({ description: 'Only if this is your address; otherwise not-found.' }),
 });
 
-export const newOwnKey = z.strictObject({ label: z.string().optional() });
+export const newOwnKey = z.strictObject({ password, label: z.string().optional() });
 
 export const accountChange = z
   .strictObject({ roles: roles.optional(), disabled: z.boolean().optional() })

@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { clientOf, rejection, startPeer } from './peer.ts';
+import { signedFetch } from '../../src/client/index.ts';
+import { clientOf, KEYID, rejection, SECRET, startPeer } from './peer.ts';
 
 let folder: string;
 const pem = (name: string) => readFileSync(join(folder, name));
@@ -35,6 +36,18 @@ it('a trusted peer is called, with requireTls too, over one connection', async (
   }
   expect(peer.calls[0]?.request.message.scheme).toBe('https');
   expect(new Set(peer.calls.map(({ connection }) => connection)).size).toBe(1);
+});
+
+it('a peer is called that the credentials tell to trust, and what the options say wins', async () => {
+  const peer = await startPeer(undefined, { tls: { key: pem('here.key'), cert: pem('here.pem') } });
+  const ca = pem('here.pem').toString();
+  const credentials = { keyid: KEYID, secret: SECRET, url: peer.url, ca };
+  const client = signedFetch(credentials);
+  expect((await client('/orders')).status).toBe(200);
+  client.close();
+  const other = signedFetch(credentials, { tls: { ca: pem('elsewhere.pem') }, retries: 0 });
+  expect(await rejection(other('/orders'))).toMatchObject({ code: 'connection-lost' });
+  other.close();
 });
 
 it.each([

@@ -1,0 +1,84 @@
+/** What doctor says of certificates, and of an issuer that was asleep. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkCertificates, checkIssuer } from '../../src/cli/certificate-findings.ts';
+import { certificateRequest, newCertificateKey } from '../../src/client/certificate/certificate-request.ts';
+import { createAuthority } from '../../src/issuer/authority.ts';
+import { runPass } from '../../src/issuer/pass.ts';
+import { testIssuer } from '../client/certificate/test-issuer.ts';
+
+const issuer = await testIssuer();
+const HOUR = 3600_000;
+const START = Math.floor(Date.now() / 1000) * 1000;
+
+let data: string;
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), 'countersign-findings-'));
+  mkdirSync(join(data, 'tls'));
+  const csr = certificateRequest(newCertificateKey(), { dns: ['localhost'], ip: [], uri: [] });
+  writeFileSync(join(data, 'tls', 'current.pem'), await issuer.leaf(csr, { from: START }));
+});
+afterAll(() => rmSync(data, { recursive: true }));
+
+describe('a certificate', () => {
+  it.each([
+    [0, 'ok', /has 43200 s left$/],
+    [7.9, 'ok', /has 14760 s left$/],
+    [8.1, 'warning', /less than a third of its life; see to the issuer/],
+    [10.1, 'warning', /less than a sixth of its life; see to the issuer/],
+    [12, 'failure', /ended 0 s ago: nobody can connect/],
+  ])('after %f hours of its twelve', (hours, status, detail) => {
+    const [leaf, root] = checkCertificates({ data, tls: undefined }, START + hours * HOUR);
+    expect(leaf).toMatchObject({ check: 'certificate', status, detail: expect.stringMatching(detail) });
+    expect(root?.detail).toMatch(/^The root /);
+  });
+
+  it('that cannot be read is a failure, and one that is not there is none', () => {
+    const other = mkdtempSync(join(data, 'other-'));
+    expect(checkCertificates({ data: other, tls: undefined }, START)).toEqual([]);
+    mkdirSync(join(other, 'tls'));
+    writeFileSync(
+      join(other, 'tls', 'current.pem'),
+      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    );
+    expect(checkCertificates({ data: other, tls: undefined }, START)).toMatchObject([{ status: 'failure' }]);
+  });
+});
+
+describe('an issuer', () => {
+  it('is looked at for its root, its last pass, and the runs that went by without one', async () => {
+    const dir = join(data, 'issuer');
+    const clock = { now: () => Date.UTC(2026, 10, 22, 0, 30) };
+    const authority = await createAuthority({
+      dir,
+      name: 'Example Root',
+      constraints: { dns: ['localhost'], ip: [], uri: [] },
+      passphrase: 'a passphrase of sixteen',
+      clock,
+    });
+    const at = (hours: number) => checkIssuer(dir, '0 */6 * * *', clock.now() + hours * HOUR);
+    expect(await at(0)).toMatchObject([
+      { check: 'certificate', status: 'ok' },
+      { status: 'warning', detail: expect.stringContaining('no pass yet') },
+    ]);
+    const [inbox, outbox] = [join(data, 'inbox'), join(data, 'outbox')];
+    mkdirSync(inbox);
+    mkdirSync(outbox);
+    await runPass({ authority, inbox, outbox, clock });
+    // Where the moments of the schedule lie, the box's time zone says.
+    expect((await at(0))[1]).toMatchObject({ status: 'ok', detail: expect.stringContaining('none missed') });
+    expect((await at(12))[1]).toMatchObject({
+      status: 'warning',
+      detail: expect.stringMatching(/^last pass at 2026-11-22T00:30:00\.000Z, 2 missed since/),
+    });
+  });
+
+  it('whose folder is none is a failure', async () => {
+    expect(await checkIssuer(join(data, 'nowhere'), '0 */6 * * *', START)).toMatchObject([
+      { status: 'failure' },
+    ]);
+  });
+});

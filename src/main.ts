@@ -212,6 +212,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       readiness: () => ({ store: failureOf(() => store.ping()) }),
       metrics,
       document: apiPages(() => document),
+      ...(ownCertificate && { trustBundle: () => ownCertificate.trustBundle() }),
       ...(config.publicDemo && { demoKey: () => currentDemoKey(store, demo, clock) }),
     }),
     ...wellKnownRoutes(people),
@@ -246,7 +247,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   }
   const document = apiDocument(routes.inCode);
   let quotas = quotasOf(config);
-  let origins: readonly Origin[] = [];
+  // Mail of an earlier run may go out before this one listens.
+  let origins = config.port === 0 && config.origins.length === 0 ? [] : publicOrigins(config, config.port);
   let port = 0;
 
   const certificates = new ClientCertificates({

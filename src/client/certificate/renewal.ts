@@ -17,6 +17,8 @@ export type RenewalEvent =
       readonly requestKey: string;
     }
   | { readonly event: 'renewed'; readonly serial: string; readonly notAfter: Date }
+  /** A trust bundle was taken over, which roots of before have signed: other roots are trusted from now on. */
+  | { readonly event: 'trusted'; readonly version: number }
   /** What came can't be used, or the issuer refused, or the disk did; what was in force stays, and it is tried again. */
   | { readonly event: 'failed'; readonly detail: string }
   /** A third, then a sixth of its life is left, and then none. */

@@ -22,6 +22,7 @@ import { readPlainFile } from './durable-file.ts';
 import { rehearse } from './rehearsal.ts';
 import { PACING, type Pacing, type RenewalEvent, type RenewerOptions } from './renewal.ts';
 import { dropRequest, isWaiting, REQUEST_LIFE, refusalOf, withdrawRequest } from './request-files.ts';
+import { followTrustBundle } from './trust-bundle.ts';
 
 /** Shares of life left at which it is said that nothing new has come. */
 const WARNINGS = [1 / 3, 1 / 6, 0];
@@ -161,6 +162,7 @@ export class CertificateRenewer {
 
   private async lookAround(): Promise<void> {
     this.watchOutbox();
+    this.followTrust();
     try {
       await this.collect();
       if (this.isDue()) this.ask();
@@ -168,6 +170,21 @@ export class CertificateRenewer {
       this.fail((error as Error).message);
     }
     this.warn();
+  }
+
+  /** Before answers are looked at: the next root may have signed them. */
+  private followTrust(): void {
+    const { folder, requester, inbox, outbox } = this.options;
+    const { requestKey } = this.store;
+    const now = Math.floor(this.clock.now() / 1000);
+    try {
+      const version = followTrustBundle({ folder, requestKey, requester, inbox, outbox, now });
+      if (version !== undefined) this.tell({ event: 'trusted', version });
+    } catch (error) {
+      const detail = (error as Error).message;
+      // No reason to wait with anything else: the roots of before are as good as they were.
+      if (this.isNew('trust-bundle', detail)) this.tell({ event: 'failed', detail });
+    }
   }
 
   private lookAgain(): void {

@@ -8,6 +8,7 @@
  * @module
  */
 import { createHash, type KeyObject, sign, verify, type X509Certificate } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CountersignError } from '../../errors.ts';
 import { parseCertificates } from './certificate.ts';
@@ -163,6 +164,7 @@ function acknowledge({ folder, requestKey, requester, inbox, now }: FollowOption
   const document = Buffer.from(JSON.stringify({ requester, version, digest, created: now }));
   const signature = sign(null, Buffer.concat([ACKNOWLEDGEMENT, document]), requestKey).toString('base64');
   const text = JSON.stringify({ document: document.toString('base64'), signature });
+  mkdirSync(inbox, { recursive: true });
   replaceFile(join(inbox, `${requester}-bundle-${version}.ack`), `${text}\n`, 0o644);
   replaceFile(mark, `${version}\n`);
 }

@@ -9,6 +9,7 @@ import { ANYONE, type Context, callerOf, type Route, SIGNED } from '../call.ts';
 import { readJsonText } from '../json-body.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnRoutes } from './routes.ts';
+import { trustBundleRoute } from './trust-bundle.ts';
 
 /** The checks by name; the gateway is ready where none holds a reason. */
 export type Readiness = () => Readonly<Record<string, string | undefined>>;
@@ -25,6 +26,8 @@ export interface OwnRouteParts {
   readonly document: ApiPages;
   /** The public demo key, where there is one at this moment; left out where the gateway has none. */
   readonly demoKey?: () => Promise<PublicDemoKey | undefined>;
+  /** The trust bundle as the issuer made it; left out where no TLS is served. */
+  readonly trustBundle?: () => string | undefined;
 }
 
 /** Answered whatever the Host. */
@@ -42,7 +45,7 @@ const OPEN = {
 } as const;
 const FOR_CALLERS = { ...OPEN, credential: SIGNED, conditions: true } as const;
 
-export function ownRoutes({ readiness, metrics, document, demoKey }: OwnRouteParts): OwnRoutes {
+export function ownRoutes({ readiness, metrics, document, demoKey, trustBundle }: OwnRouteParts): OwnRoutes {
   const healthz: Route = {
     ...OPEN,
     name: 'healthz',
@@ -90,6 +93,7 @@ export function ownRoutes({ readiness, metrics, document, demoKey }: OwnRoutePar
     '/v1/whoami': { GET: whoami },
     '/v1/echo': { POST: echo },
     ...(demoKey && { '/v1/demo-key': { GET: demoKeyRoute(demoKey) } }),
+    ...(trustBundle && { '/v1/trust-bundle': { GET: trustBundleRoute(trustBundle) } }),
   };
 }
 

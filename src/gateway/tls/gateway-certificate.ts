@@ -5,9 +5,11 @@
  */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { readPlainFile } from '../../client/certificate/durable-file.ts';
 import { keyPem } from '../../client/certificate/rehearsal.ts';
 import type { Pacing, RenewalEvent } from '../../client/certificate/renewal.ts';
 import { CertificateRenewer } from '../../client/certificate/renewer.ts';
+import { BUNDLE_FILE } from '../../client/certificate/trust-bundle.ts';
 import type { Clock } from '../../clock.ts';
 import type { TlsSettings } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';
@@ -121,6 +123,11 @@ export class GatewayCertificate {
     return this.renewer.trust();
   }
 
+  /** The trust bundle that was taken over last, as the issuer made it; undefined before the first. */
+  trustBundle(): string | undefined {
+    return readPlainFile(join(tlsFolder(this.parts.data), BUNDLE_FILE));
+  }
+
   close(): Promise<void> {
     return this.renewer.close();
   }
@@ -157,6 +164,9 @@ export class GatewayCertificate {
       this.onChange?.(this.serving());
       logger.info({ serial, notAfter }, 'a new certificate is in force');
       this.warnOfRoot();
+    } else if (told.event === 'trusted') {
+      const { version } = told;
+      logger.warn({ version }, 'the trust bundle was taken over: other roots are trusted from now on');
     } else if (told.event === 'failed') {
       logger.error(
         { detail: told.detail },

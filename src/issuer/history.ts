@@ -59,6 +59,8 @@ const acknowledgement = z.object({
   requestKey: z.string(),
   version: z.number(),
 });
+const root = z.object({ event: z.literal('root'), fingerprint: z.string() });
+const nextRoot = z.object({ event: z.literal('rotate'), root: z.string() });
 const pass = z.object({ event: z.literal('pass'), started: z.number(), isWhole: z.boolean() });
 
 /** Epoch seconds, both ends of its life. */
@@ -117,6 +119,8 @@ export class History {
   private readonly requesters = new Map<string, string>();
   private readonly byFingerprint = new Map<string, IssuedLeaf>();
   private readonly byName = new Map<string, IssuedLeaf[]>();
+  /** SHA-256 of the DER of every root that this issuer has had, in hex. */
+  readonly roots = new Set<string>();
   /** By version, in the order in which they were made. */
   readonly bundles = new Map<number, BundleRow>();
   /** The newest version that each request key has acknowledged. */
@@ -134,6 +138,7 @@ export class History {
     else if (row.event === 'reject') this.addRejection(row);
     else if (row.event === 'pass') this.endPass(row);
     else if (row.event === 'bundle') this.addBundle(row);
+    else if (row.event === 'root' || row.event === 'rotate') this.addRoot(row);
     else if (row.event === 'acknowledge') this.addAcknowledgement(row);
   }
 
@@ -195,6 +200,11 @@ export class History {
   /** The newest trust bundle that the holder of a request key has taken over. */
   acknowledgedBy(requestKey: string): BundleRow | undefined {
     return this.bundles.get(this.acknowledged.get(requestKey) ?? 0);
+  }
+
+  private addRoot(row: LedgerRow): void {
+    const found = root.safeParse(row).data?.fingerprint ?? nextRoot.safeParse(row).data?.root;
+    if (found !== undefined) this.roots.add(found);
   }
 
   private addBundle(row: LedgerRow): void {

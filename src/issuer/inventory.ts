@@ -24,23 +24,15 @@ export interface Stranger {
 }
 
 export interface Inventory {
-  /** Certificates that are in the ledger, and the root itself. */
+  /** Certificates that are in the ledger, its roots among them. */
   readonly known: number;
   /** Of these, the ones that have ended. */
   readonly ended: number;
   readonly strangers: readonly Stranger[];
 }
 
-/**
- * @param roots SHA-256 of each root's DER, in hex.
- * @param now epoch seconds.
- */
-export function takeInventory(
-  shown: Iterable<Shown>,
-  history: History,
-  roots: ReadonlySet<string>,
-  now: number,
-): Inventory {
+/** @param now epoch seconds. */
+export function takeInventory(shown: Iterable<Shown>, history: History, now: number): Inventory {
   const serials = new Set([...history.leaves()].map(({ serial }) => serial));
   let known = 0;
   let ended = 0;
@@ -48,7 +40,7 @@ export function takeInventory(
   for (const { where, certificate } of shown) {
     const fingerprint = fingerprintOfDer(certificate);
     const leaf = history.leaf(fingerprint);
-    if (leaf || roots.has(fingerprint)) {
+    if (leaf || history.roots.has(fingerprint)) {
       known++;
       if (leaf && leaf.notAfter <= now) ended++;
       continue;

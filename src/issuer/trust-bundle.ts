@@ -13,7 +13,6 @@ import { createHash, sign } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, epochSeconds } from '../clock.ts';
-import { CountersignError } from '../errors.ts';
 import type { Authority, PublicAuthority } from './authority.ts';
 import { replaceFile } from './folder.ts';
 import type { Ledger } from './ledger.ts';
@@ -91,9 +90,4 @@ function digestOf(dir: string): string | undefined {
 
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** `trust-bundle-invalid`. */
-export function bundleFault(detail: string): CountersignError {
-  return new CountersignError('trust-bundle-invalid', detail);
 }

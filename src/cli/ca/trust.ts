@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CountersignError } from '../../errors.ts';
 import { trustFile } from '../../gateway/tls/gateway-certificate.ts';
-import { readAuthority } from '../../issuer/authority.ts';
+import { trustedRoots } from '../../issuer/rotation.ts';
 import { type CommonOptions, command, configOf, print, printJson } from '../command.ts';
 import { isoTime } from '../time.ts';
 import { colonText } from './fingerprint.ts';
@@ -40,7 +40,9 @@ export function trust(): Command {
 
 function run(options: TrustOptions): void {
   const roots =
-    options.dir === undefined ? rootsOfGateway(options) : [rootOf(readAuthority(options.dir).pem)];
+    options.dir === undefined
+      ? rootsOfGateway(options)
+      : trustedRoots(options.dir).map(({ pem }) => rootOf(pem));
   const pem = roots.map((root) => root.pem).join('');
   if (options.json) {
     printJson({ pem, roots: roots.map(({ pem: _, ...rest }) => rest), recipe: recipeFor(roots, options) });

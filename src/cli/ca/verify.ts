@@ -55,14 +55,14 @@ function parseServer(text: string, before: readonly ServerAddress[] = []): Serve
 
 async function run(options: VerifyOptions): Promise<void> {
   const { dir, folder: folders = [], server: servers = [], json } = options;
-  const { fingerprint } = readAuthority(dir);
+  readAuthority(dir);
   const ledger = new Ledger(dir);
   const { last } = ledger;
   const shown: Shown[] = folders.flatMap(certificatesBelow);
   for (const each of servers) shown.push(...(await certificatesOf(each, options.servername)));
   const history = new History(ledger.rows());
   const now = epochSeconds(systemClock);
-  const { known, ended, strangers } = takeInventory(shown, history, new Set([fingerprint]), now);
+  const { known, ended, strangers } = takeInventory(shown, history, now);
   if (strangers.length > 0) {
     const lines = strangers.map(
       ({ where, serial, names, why }) => `  ${plain(where)}: serial ${serial}, ${plain(names)}: ${why}`,

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Clock, epochSeconds } from '../clock.ts';
-import { CountersignError, type ErrorCode } from '../errors.ts';
+import { CountersignError } from '../errors.ts';
 import { readAcknowledgement } from './acknowledgement.ts';
 import { type AuthenticRequest, admit, authenticate, type Rules } from './admission.ts';
 import type { Authority, PublicAuthority } from './authority.ts';
@@ -20,6 +20,7 @@ import { Ledger } from './ledger.ts';
 import { Lock, lockOf } from './lock.ts';
 import type { Names } from './names.ts';
 import { Outbox } from './outbox.ts';
+import { isOfThePass, isOfTheSystem, type Outcome, type PassReport } from './outcome.ts';
 import { readProfile } from './profile.ts';
 import { parseRequestDocument } from './request-document.ts';
 import { trustedRoots } from './rotation.ts';
@@ -36,35 +37,6 @@ export interface PassOptions {
   /** Told of each request when it is decided. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-/** What became of a request. */
-export type Outcome =
-  | {
-      readonly outcome: 'issued';
-      readonly id: string;
-      readonly requester: string;
-      /** As `DNS:api.example`. */
-      readonly names: readonly string[];
-      readonly serial: string;
-      /** Epoch seconds. */
-      readonly notAfter: number;
-    }
-  | {
-      readonly outcome: 'rejected';
-      readonly id: string;
-      /** Absent where it isn't known whether it was they. */
-      readonly requester?: string;
-      readonly code: string;
-      readonly detail: string;
-    }
-  /** Nothing was decided, and it stays where it is. */
-  | { readonly outcome: 'postponed'; readonly id: string; readonly detail: string };
-
-export interface PassReport {
-  readonly outcomes: readonly Outcome[];
-  /** Ids of which a file is still missing. */
-  readonly partial: readonly string[];
 }
 
 /** What a request says of its place among the others; it isn't believed for more than that. */
@@ -320,18 +292,6 @@ class Pass {
   private isoNow(): string {
     return new Date(this.options.clock.now()).toISOString();
   }
-}
-
-/** What no other request will fare better with. */
-function isOfThePass(error: unknown): boolean {
-  const codes: readonly ErrorCode[] = ['clock-untrusted', 'ledger-broken', 'passphrase-invalid'];
-  return error instanceof CountersignError && codes.includes(error.code);
-}
-
-/** What isn't the request's fault. */
-function isOfTheSystem(error: unknown): boolean {
-  if (error instanceof CountersignError) return error.code === 'authority-invalid';
-  return error instanceof Error && 'syscall' in error;
 }
 
 function compare(a: string, b: string): number {

@@ -14,7 +14,8 @@ import {
   newCertificateKey,
 } from '../../src/client/certificate/certificate-request.ts';
 import { type Authority, createAuthority, openAuthority } from '../../src/issuer/authority.ts';
-import { type Outcome, type PassReport, runPass } from '../../src/issuer/pass.ts';
+import type { Outcome, PassReport } from '../../src/issuer/outcome.ts';
+import { runPass } from '../../src/issuer/pass.ts';
 import { enrol } from '../../src/issuer/requesters.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
 

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Outcome } from '../../src/issuer/pass.ts';
+import type { Outcome } from '../../src/issuer/outcome.ts';
 import { NOON, partsOf, type RequestChange, Requester, Scene } from './inbox-scene.ts';
 
 const HOUR = 3600;

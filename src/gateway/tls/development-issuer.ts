@@ -21,7 +21,8 @@ import {
   ROOT_FILE,
   readAuthority,
 } from '../../issuer/authority.ts';
-import { type Outcome, runPass } from '../../issuer/pass.ts';
+import type { Outcome } from '../../issuer/outcome.ts';
+import { runPass } from '../../issuer/pass.ts';
 import { PROFILE_FILE } from '../../issuer/profile.ts';
 import { enrol } from '../../issuer/requesters.ts';
 import { tlsFolder, trustFile } from './gateway-certificate.ts';

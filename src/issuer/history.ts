@@ -152,9 +152,9 @@ export class History {
     return this.sequences.get(requestKey);
   }
 
-  /** The requester that had a leaf under this id of a request. */
+  /** The requester that had a leaf under this id of a request; many a disk takes capitals for small letters. */
   requesterOf(id: string): string | undefined {
-    return this.requesters.get(id);
+    return this.requesters.get(id.toLowerCase());
   }
 
   /** A live leaf for one of these names that another requester has. @param now epoch seconds. */
@@ -241,7 +241,7 @@ export class History {
     }
     if (!asked) return;
     this.addRequest(asked);
-    this.requesters.set(asked.id, asked.requester);
+    this.requesters.set(asked.id.toLowerCase(), asked.requester);
     this.pending.push({ event: 'issue', request: asked, leaf });
   }
 

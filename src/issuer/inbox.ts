@@ -62,7 +62,8 @@ export class Inbox {
       if (ID.test(acknowledged)) acknowledgements.push(acknowledged);
       if (!file.endsWith('.sig') || file.startsWith('.')) continue;
       const id = file.slice(0, -'.sig'.length);
-      if (!ID.test(id)) unnamed.push(file);
+      // The files of the one would lie where the reason for another's refusal does.
+      if (!ID.test(id) || id.endsWith('.reason')) unnamed.push(file);
       else if (PARTS.every((part) => files.has(`${id}.${part}`))) whole.push(id);
       else partial.push(id);
     }
@@ -111,7 +112,8 @@ export class Inbox {
 
   /** Removes what is left of a request that was answered. */
   clear(id: string): void {
-    for (const part of PARTS) rmSync(this.pathOf(id, part), { force: true });
+    // A folder may have been put in a file's place meanwhile.
+    for (const part of PARTS) rmSync(this.pathOf(id, part), { force: true, recursive: true });
     syncFolder(this.folder);
   }
 

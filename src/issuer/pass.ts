@@ -110,7 +110,7 @@ class Pass {
     for (const { id, requester } of this.inOrder(whole)) {
       // What is decided makes every lower sequence old, so after one that waits the rest of them wait too.
       if (waiting.has(requester)) this.postpone(id, `An earlier request of ${requester} must wait.`);
-      else if ((await this.decide(id)) === 'postponed' && requester !== '') waiting.add(requester);
+      else if (await this.decide(id)) waiting.add(requester);
       onProgress?.(++done, whole.length);
     }
     this.append(passEvent(started, this.isWhole, this.counts()));
@@ -197,7 +197,8 @@ class Pass {
     }
   }
 
-  private async decide(id: string): Promise<Outcome['outcome'] | undefined> {
+  /** @returns whether the others of its requester wait for it: not where anybody may have written it in their name. */
+  private async decide(id: string): Promise<boolean> {
     let asked: AuthenticRequest | undefined;
     try {
       const { authority, clock } = this.options;
@@ -208,7 +209,7 @@ class Pass {
       if (isOfTheSystem(error)) this.postpone(id, error);
       else this.refuse(id, error, asked);
     }
-    return this.outcomes.at(-1)?.outcome;
+    return asked !== undefined && this.outcomes.at(-1)?.outcome === 'postponed';
   }
 
   /** Issues what was asked for. */
@@ -248,7 +249,7 @@ class Pass {
 
   private rejectUnnamed(file: string): void {
     const code = 'certificate-request-refused';
-    const detail = `${JSON.stringify(file)} can't name a request: write letters, digits, ".", "_" and "-", 64 at most.`;
+    const detail = `${JSON.stringify(file)} can't name a request: write letters, digits, ".", "_" and "-", 64 at most, and no ".reason" at the end.`;
     this.attempt(file, () => {
       const id = this.inbox.rejectUnnamed(file, { code, detail, at: this.isoNow() });
       this.tell({ outcome: 'rejected', id, code, detail });

@@ -1,0 +1,62 @@
+/** What somebody who can only write to the inbox, or holds one request key, can't do to the others. */
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { partsOf, Scene } from './inbox-scene.ts';
+
+describe('a request in another name, that nobody has signed', () => {
+  it('makes no real request wait, also where it can be neither answered nor refused', async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    const forged = gateway.ask({ id: 'forged', document: { sequence: 0 }, sig: 'AAAA' });
+    const real = gateway.ask();
+    // Where a refusal belongs there is a link, which is followed nowhere: the refusal must wait.
+    symlinkSync(scene.outbox, join(scene.inbox, 'rejected'));
+    const { outcomes } = await scene.pass();
+    expect(outcomes).toMatchObject([
+      { outcome: 'postponed', id: forged },
+      { outcome: 'issued', id: real },
+    ]);
+  });
+});
+
+describe('an id', () => {
+  it("can't put its files in the place of the reason for another's refusal", async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    const refused = gateway.ask({ names: { dns: ['www.example.org'] } });
+    await scene.pass();
+    const reason = scene.reason(refused);
+    for (const part of partsOf(`${refused}.reason`)) writeFileSync(join(scene.inbox, part), '{}');
+    expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'rejected' }]);
+    expect(scene.reason(refused)).toEqual(reason);
+  });
+
+  it("can't take the place of another's chain on a disk that doesn't tell capitals from small letters", async () => {
+    const scene = await Scene.make();
+    const [gateway, shop] = [await scene.requester('gateway'), await scene.requester('shop')];
+    gateway.ask({ id: 'chain' });
+    await scene.pass();
+    shop.ask({ id: 'CHAIN' });
+    expect((await scene.pass()).outcomes).toMatchObject([
+      { outcome: 'rejected', detail: 'A request of gateway had the id CHAIN.' },
+    ]);
+  });
+});
+
+it('a folder that is put in the place of a file of an answered request is cleared away', async () => {
+  const scene = await Scene.make();
+  const gateway = await scene.requester('gateway');
+  const id = gateway.ask();
+  const { outcomes } = await scene.pass({
+    onOutcome: () => {
+      // Between the reading and the clearing.
+      const [csr = ''] = partsOf(id);
+      const file = join(scene.inbox, csr);
+      rmSync(file);
+      mkdirSync(join(file, 'folder'), { recursive: true });
+    },
+  });
+  expect(outcomes).toMatchObject([{ outcome: 'issued', id }]);
+  expect(scene.files()).toMatchObject({ inbox: [], outbox: [`${id}.pem`] });
+});

@@ -6,11 +6,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parseCertificates } from '../../src/client/certificate/certificate.ts';
 import { fingerprintOf } from '../../src/client/certificate/request-files.ts';
 import { type BundleExpectation, readTrustBundle } from '../../src/client/certificate/trust-bundle.ts';
-import { openAuthority } from '../../src/issuer/authority.ts';
+import { createAuthority, openAuthority } from '../../src/issuer/authority.ts';
+import type { NameConstraints } from '../../src/issuer/constraints.ts';
 import { type Rotation, rotate } from '../../src/issuer/rotation.ts';
 import { BUNDLE_PURPOSE } from '../../src/issuer/trust-bundle.ts';
 import { Member } from './fleet.ts';
 import { NOON, PASSPHRASE, Requester, Scene } from './inbox-scene.ts';
+import { scratchFolder } from './scratch-root.ts';
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -274,6 +276,30 @@ describe('a trust bundle', () => {
       expect.objectContaining({
         code: 'trust-bundle-invalid',
         message: expect.stringMatching(detail),
+      }),
+    );
+  });
+
+  it.each<[string, Partial<NameConstraints>]>([
+    ['another domain', { dns: ['example.org', 'example.com'] }],
+    ['addresses', { ip: ['10.0.0.0/8'] }],
+    ['fewer names', { uri: [] }],
+  ])('makes no root of the same name that may vouch for %s', async (_what, change) => {
+    const dir = join(scratchFolder(), 'issuer');
+    const name = scene.authority.certificate.subject.replace(/^CN=/, '');
+    const constraints = { dns: ['example.org'], ip: [], uri: ['example.org'], ...change };
+    const other = await createAuthority({
+      dir,
+      name,
+      constraints,
+      passphrase: PASSPHRASE,
+      clock: scene.clock,
+    });
+    expect(other.certificate.subject).toBe(scene.authority.certificate.subject);
+    expect(() => readTrustBundle(signed({ roots: [scene.authority.pem, other.pem] }), expectation)).toThrow(
+      expect.objectContaining({
+        code: 'trust-bundle-invalid',
+        message: expect.stringMatching(/something else than its signer/),
       }),
     );
   });

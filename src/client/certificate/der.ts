@@ -1,5 +1,5 @@
 /**
- * As much of DER (ITU-T X.690) as a certificate request is written with.
+ * As much of DER (ITU-T X.690) as a certificate request is written with, and a parsed certificate is looked into with.
  * @module
  */
 
@@ -51,4 +51,24 @@ function base128(value: number): number[] {
     digits.unshift((rest % 128) | 0x80);
   }
   return digits;
+}
+
+export interface Element {
+  readonly tag: number;
+  readonly content: Buffer;
+}
+
+/** The elements that stand side by side in these bytes. Throws `RangeError` where they aren't DER. */
+export function elementsOf(bytes: Buffer): Element[] {
+  const found: Element[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const short = bytes.readUInt8(at + 1);
+    const digits = short < 0x80 ? 0 : short & 0x7f;
+    const length = digits === 0 ? short : bytes.readUIntBE(at + 2, digits);
+    const start = at + 2 + digits;
+    if (start + length > bytes.length) throw new RangeError('an element that is cut off');
+    found.push({ tag: bytes.readUInt8(at), content: bytes.subarray(start, start + length) });
+    at = start + length;
+  }
+  return found;
 }

@@ -3,8 +3,8 @@
  * already. Whoever carries it or hands it out adds nothing to that, and can at worst hold it back. A lower version than
  * the one that was taken over is refused, and so is one that has expired; the first one is pinned by a fingerprint.
  *
- * A signer vouches for its successors alone: all roots in it have the signer's subject name. Roots of another name that
- * are trusted here stay as they are.
+ * A signer vouches for its successors alone: all roots in it have the signer's subject name and may vouch for the same
+ * names, so that a stolen root makes no wider one. Roots of another name that are trusted here stay as they are.
  * @module
  */
 import { createHash, type KeyObject, sign, verify, type X509Certificate } from 'node:crypto';
@@ -12,6 +12,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CountersignError } from '../../errors.ts';
 import { parseCertificates } from './certificate.ts';
+import { elementsOf } from './der.ts';
 import { readPlainFile, replaceFile } from './durable-file.ts';
 import { fingerprintOf } from './request-files.ts';
 
@@ -63,6 +64,10 @@ export function readTrustBundle(text: string, { trusted, version, now }: BundleE
   if (bundle.roots.some((root) => root.subject !== signer.subject)) {
     throw invalid('it has a root of another name than its signer');
   }
+  const powers = powersOf(signer);
+  if (bundle.roots.some((root) => powersOf(root) !== powers)) {
+    throw invalid('it has a root that may vouch for something else than its signer');
+  }
   return bundle;
 }
 
@@ -100,6 +105,21 @@ function parseBundle(bytes: Buffer): TrustBundle {
 
 function isRoot(certificate: X509Certificate): boolean {
   return certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+}
+
+/** RFC 5280 sections 4.2.1.1 and 4.2.1.2: they name keys, and grant nothing. */
+const KEY_IDENTIFIERS: ReadonlySet<string> = new Set(['551d0e', '551d23']);
+
+/** Every extension that says what the root may do, its name constraints above all, as it stands in the certificate. */
+function powersOf({ raw }: X509Certificate): string {
+  const [toBeSigned] = elementsOf(elementsOf(raw)[0]?.content ?? raw);
+  const extensions = elementsOf(toBeSigned?.content ?? raw).find(({ tag }) => tag === 0xa3);
+  const listed = extensions ? elementsOf(elementsOf(extensions.content)[0]?.content ?? raw) : [];
+  return listed
+    .filter(({ content }) => !KEY_IDENTIFIERS.has(elementsOf(content)[0]?.content.toString('hex') ?? ''))
+    .map(({ content }) => content.toString('hex'))
+    .sort()
+    .join(' ');
 }
 
 function objectOf(text: string): Record<string, unknown> {

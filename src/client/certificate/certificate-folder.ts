@@ -5,6 +5,7 @@
  *
  * Two files can't be replaced in one step, so `pending.key` stays until `current.pem` is in its place, and becomes
  * `current.key` after: cut off anywhere, one of the two keys is that of `current.pem`, and `load` puts it in order.
+ * Several processes may share the folder: a key that another has made is taken up, never overwritten.
  * @module
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
@@ -13,7 +14,7 @@ import { join } from 'node:path';
 import { CountersignError } from '../../errors.ts';
 import { type Certificate, parseCertificates } from './certificate.ts';
 import { newCertificateKey } from './certificate-request.ts';
-import { moveFile, readPlainFile, removeFile, replaceFile } from './durable-file.ts';
+import { createFile, moveFile, readPlainFile, removeFile, replaceFile } from './durable-file.ts';
 import { keyPem } from './rehearsal.ts';
 
 /** What is asked for: one key, and the requests that were made for it. */
@@ -83,7 +84,12 @@ export class CertificateFolder {
   }
 
   private endReplacement(): void {
-    moveFile(this.file('pending.key'), this.file('current.key'));
+    try {
+      moveFile(this.file('pending.key'), this.file('current.key'));
+    } catch (error) {
+      // Another process on this folder was quicker.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
     removeFile(this.file('pending.json'));
   }
 
@@ -103,8 +109,8 @@ export class CertificateFolder {
   newPending(): Pending {
     removeFile(this.file('pending.json'));
     const key = newCertificateKey();
-    replaceFile(this.file('pending.key'), keyPem({ key }));
-    return { key, requests: [] };
+    const isOurs = createFile(this.file('pending.key'), keyPem({ key }));
+    return (isOurs ? undefined : this.pending()) ?? { key, requests: [] };
   }
 
   savePending({ requests }: Pending): void {
@@ -130,8 +136,8 @@ export class CertificateFolder {
 
   private newRequestKey(): KeyObject {
     const { privateKey } = generateKeyPairSync('ed25519');
-    replaceFile(this.file('request.key'), keyPem({ key: privateKey }));
-    return privateKey;
+    const isOurs = createFile(this.file('request.key'), keyPem({ key: privateKey }));
+    return (isOurs ? undefined : this.key('request.key')) ?? privateKey;
   }
 
   private writePublicHalf(): void {

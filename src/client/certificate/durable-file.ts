@@ -8,6 +8,7 @@ import {
   fchmodSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   openSync,
   readSync,
   renameSync,
@@ -19,6 +20,25 @@ import { CountersignError } from '../../errors.ts';
 
 /** Puts `content` in the place of what stands there, if anything does. */
 export function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): void {
+  moveFile(writeDraft(path, content, mode), path);
+}
+
+/** Puts `content` where nothing stands. @returns false, and changes nothing, where another process was there first. */
+export function createFile(path: string, content: string | Uint8Array, mode = 0o600): boolean {
+  const draft = writeDraft(path, content, mode);
+  try {
+    linkSync(draft, path);
+    syncFolder(dirname(path));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function writeDraft(path: string, content: string | Uint8Array, mode: number): string {
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
   const descriptor = openSync(draft, 'w', mode);
   try {
@@ -32,7 +52,7 @@ export function replaceFile(path: string, content: string | Uint8Array, mode = 0
   } finally {
     closeSync(descriptor);
   }
-  moveFile(draft, path);
+  return draft;
 }
 
 /** Within one folder. */

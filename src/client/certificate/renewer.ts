@@ -29,6 +29,8 @@ const WARNINGS = [1 / 3, 1 / 6, 0];
 /** Requests for one key whose answers are looked for. */
 const MOST_REQUESTS = 8;
 const SHORTEST_WAIT = 10;
+/** Milliseconds by which a request may seem to be made in the future, before the clock has stepped back since. */
+const MOST_AHEAD = 60_000;
 
 export class CertificateRenewer {
   private readonly options: RenewerOptions;
@@ -40,6 +42,8 @@ export class CertificateRenewer {
   private readonly told = new Set<string>();
   private certificate: Certificate | undefined;
   private renewed: number | undefined;
+  /** The request that this process has told of. */
+  private asked = '';
   /** Milliseconds since the epoch, both. */
   private askAt = 0;
   private retryAt: number | undefined;
@@ -150,6 +154,36 @@ export class CertificateRenewer {
     }
   }
 
+  /** Takes up what another process on this folder has put in force. */
+  private adopt(): void {
+    const { leaf, notAfter = 0 } = this.certificate ?? {};
+    const { use, names } = this.options;
+    let found: Certificate;
+    try {
+      const held = this.store.load();
+      if (!held || (leaf && parseCertificates(held.chain)[0]?.raw.equals(leaf.raw))) return;
+      const now = this.clock.now();
+      found = readCertificate(held.chain, { key: held.key, trust: this.trust(), use, now });
+      checkNames(found, names);
+    } catch {
+      // It may serve others, with names of their own; what is in force here is as good as it was.
+      return;
+    }
+    if (found.notAfter > notAfter) this.putInForce(found);
+  }
+
+  private putInForce(certificate: Certificate): void {
+    this.use(certificate);
+    this.renewed = this.clock.now();
+    this.told.clear();
+    this.tell({
+      event: 'renewed',
+      serial: certificate.leaf.serialNumber,
+      notAfter: new Date(certificate.notAfter),
+    });
+    for (const done of [...this.waiting]) done();
+  }
+
   private use(certificate: Certificate): void {
     const { askFrom, askUntil } = this.pacing;
     const { random = Math.random } = this.options;
@@ -164,8 +198,10 @@ export class CertificateRenewer {
     this.watchOutbox();
     this.followTrust();
     try {
+      this.adopt();
       await this.collect();
       if (this.isDue()) this.ask();
+      else this.remind();
     } catch (error) {
       this.fail((error as Error).message);
     }
@@ -217,18 +253,21 @@ export class CertificateRenewer {
     const pending = this.store.pending();
     for (const { id } of pending?.requests.toReversed() ?? []) {
       if (this.isClosed) return;
-      const refusal = refusalOf(this.options.inbox, id);
-      if (refusal !== undefined && this.isNew(id, refusal)) {
-        this.fail(`The issuer refused the request ${id}: ${refusal}`);
-      }
       const file = join(this.options.outbox, `${id}.pem`);
-      const chain = readPlainFile(file);
-      if (chain === undefined || !pending) continue;
+      let chain: string | undefined;
       try {
+        const refusal = refusalOf(this.options.inbox, id);
+        if (refusal !== undefined && this.isNew(id, refusal)) {
+          this.fail(`The issuer refused the request ${id}: ${refusal}`);
+        }
+        chain = readPlainFile(file);
+        if (chain === undefined || !pending) continue;
         await this.take(chain, pending.key);
         return;
       } catch (error) {
-        if (this.isNew(id, chain)) this.fail(`${file}: ${(error as Error).message}`);
+        // Also of what can't be read at all: it is no reason not to ask anew.
+        const { message } = error as Error;
+        if (this.isNew(id, chain ?? message)) this.fail(`${file}: ${message}`);
       }
     }
   }
@@ -240,27 +279,26 @@ export class CertificateRenewer {
     checkNames(certificate, names);
     await rehearse({ certificate, use, names, trust });
     this.store.replace(certificate);
-    this.use(certificate);
-    this.renewed = now;
-    this.told.clear();
-    this.tell({
-      event: 'renewed',
-      serial: certificate.leaf.serialNumber,
-      notAfter: new Date(certificate.notAfter),
-    });
-    for (const done of [...this.waiting]) done();
+    this.putInForce(certificate);
   }
 
   /** Whether a request is to be dropped now. */
   private isDue(): boolean {
     const now = this.clock.now();
-    if (this.retryAt !== undefined) return now >= this.retryAt;
+    // What lies further ahead was set by a clock that has stepped back since.
+    const { retry, lostAfter } = this.pacing;
+    if (this.retryAt !== undefined) return now >= this.retryAt || now < this.retryAt - retry;
     const last = this.store.pending()?.requests.at(-1);
     if (!last) return now >= this.askAt || !this.current();
-    if (!last.dropped || now >= last.expires * 1000) return true;
-    const isLost =
-      !isWaiting(this.options.inbox, last.id) && now >= last.created * 1000 + this.pacing.lostAfter;
-    return isLost;
+    if (!last.dropped || now >= last.expires * 1000 || now < last.created * 1000 - MOST_AHEAD) return true;
+    return !isWaiting(this.options.inbox, last.id) && now >= last.created * 1000 + lostAfter;
+  }
+
+  /** Tells of a request of an earlier process, which somebody may still have to carry. */
+  private remind(): void {
+    const last = this.store.pending()?.requests.at(-1);
+    if (!last || last.id === this.asked) return;
+    if (isWaiting(this.options.inbox, last.id) || !this.current()) this.tellRequest(last.id);
   }
 
   private ask(): void {
@@ -280,7 +318,13 @@ export class CertificateRenewer {
     dropRequest(inbox, { id, csr, requester, use, root, created, sequence }, this.store.requestKey);
     this.store.savePending({ key, requests: [...earlier, { ...request, dropped: true }] });
     this.retryAt = undefined;
+    this.tellRequest(id);
+  }
+
+  private tellRequest(id: string): void {
+    this.asked = id;
     const { requestKeyFile } = this.store;
+    const { inbox } = this.options;
     this.tell({ event: 'requested', id, inbox, requestKeyFile, requestKey: this.requestKey() });
   }
 
@@ -295,8 +339,10 @@ export class CertificateRenewer {
     const now = this.clock.now();
     const left = shareLeft(certificate, now);
     const passed = WARNINGS.filter((share) => left <= share).length;
-    if (passed <= this.warnings) return;
+    const isNews = passed > this.warnings;
+    // Fewer than before, where the clock has stepped back.
     this.warnings = passed;
+    if (!isNews) return;
     const notAfter = new Date(certificate.notAfter);
     if (passed === WARNINGS.length) this.tell({ event: 'ended', secondsLeft: 0, notAfter });
     else

@@ -1,4 +1,5 @@
 /** A certificate that renews itself: what it asks, what it takes, what it refuses, and what a kill leaves. */
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   cpSync,
@@ -9,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -319,6 +321,26 @@ describe('an answer that is unfit', () => {
     await renewal.told('renewed');
   });
 
+  it.each<[string, (file: string) => void]>([
+    ['a pipe', (file) => execFileSync('mkfifo', [file])],
+    ['a link', (file) => symlinkSync('/dev/zero', file)],
+    ['a folder', (file) => mkdirSync(file)],
+    ['larger than any chain', (file) => writeFileSync(file, Buffer.alloc(100 * 1024 * 1024))],
+  ])('that is %s holds up nothing: it is said once, and asked anew', async (_what, put) => {
+    const { renewal, serialNumber, id } = await start();
+    put(join(issuer.outbox, `${id}.pem`));
+    renewal.after(1000);
+    expect((await renewal.told('failed')).detail).toContain(`${id}.pem`);
+    renewal.after(60_000);
+    const { id: second } = await renewal.told('requested');
+    expect(renewal.events.filter(({ event }) => event === 'failed')).toEqual([]);
+    expect(renewal.current()?.leaf.serialNumber).toBe(serialNumber);
+    issuer.clear(id);
+    await renewal.pass();
+    await renewal.told('renewed');
+    expect(second).not.toBe(id);
+  });
+
   it('or none, since the issuer refused: its reason is told', async () => {
     const { renewal, id } = await start();
     issuer.clear(id);
@@ -344,6 +366,77 @@ describe('an answer that is unfit', () => {
     renewal.after(60_000);
     await renewal.told('requested');
     expect(issuer.arrivals(renewal.requestKey)).toHaveLength(1);
+  });
+});
+
+describe('a clock that steps back', () => {
+  it('leaves no request behind that was made in what is the future now', async () => {
+    const renewal = await new Renewal().settle();
+    renewal.after(30 * HOUR);
+    const { id: early } = await renewal.told('requested');
+    await renewal.told('ended');
+    renewal.after(-30 * HOUR);
+    issuer.clear(early);
+    renewal.after(HOUR);
+    const { id } = await renewal.told('requested');
+    expect(id).not.toBe(early);
+    await renewal.pass();
+    await renewal.told('renewed');
+  });
+
+  it('puts off no further try, and takes back no warning', async () => {
+    const renewal = await new Renewal().settle();
+    rmSync(issuer.inbox, { recursive: true });
+    writeFileSync(issuer.inbox, 'in the way');
+    renewal.after(30 * HOUR);
+    await renewal.told('failed');
+    await renewal.told('ended');
+    rmSync(issuer.inbox);
+    renewal.after(-27 * HOUR);
+    await renewal.told('requested');
+    renewal.after(5.1 * HOUR);
+    await renewal.told('ending');
+  });
+});
+
+describe('two processes on one folder', () => {
+  it('ask once, and both have what came', async () => {
+    const one = await new Renewal().settle();
+    const other = new Renewal(one.folder, { random: () => 0.6 }).start();
+    expect((await other.first()).leaf.serialNumber).toBe(one.current()?.leaf.serialNumber);
+    one.after(3 * HOUR);
+    await one.told('requested');
+    other.after(3 * HOUR);
+    await other.told('requested');
+    expect(issuer.arrivals(one.requestKey)).toHaveLength(1);
+    await one.pass();
+    const [{ serial }, { serial: same }] = [await one.told('renewed'), await other.told('renewed')];
+    expect(same).toBe(serial);
+    await Promise.all([one.close(), other.close()]);
+    expect([...one.events, ...other.events]).toEqual([]);
+    expect((await new Renewal(one.folder, {}, one.now).start().first()).leaf.serialNumber).toBe(serial);
+  });
+
+  it('may have begun before there was a certificate', async () => {
+    const one = new Renewal().start();
+    const other = new Renewal(one.folder).start();
+    await Promise.all([one.told('requested'), other.told('requested')]);
+    await one.pass();
+    const found = await Promise.all([one.first(), other.first()]);
+    expect(new Set(found.map(({ leaf }) => leaf.serialNumber)).size).toBe(1);
+  });
+
+  it('take up what the other has put in force meanwhile, where it serves them', async () => {
+    const one = await new Renewal().settle();
+    const other = new Renewal(one.folder).start();
+    await other.first();
+    one.after(3 * HOUR);
+    await one.told('requested');
+    await one.pass();
+    const { serial } = await one.told('renewed');
+    issuer.empty();
+    other.after(3 * HOUR);
+    expect((await other.told('renewed')).serial).toBe(serial);
   });
 });
 
@@ -423,6 +516,16 @@ describe('killed', () => {
     const { renewal } = await asking();
     await renewal.pass();
     const again = killed(renewal, () => {}).start();
+    await again.told('renewed');
+    expect(again.events).toEqual([]);
+  });
+
+  it('while the request waits to be carried, it tells of it again, once', async () => {
+    const { renewal, id } = await asking();
+    const again = killed(renewal, () => {}).start();
+    expect((await again.told('requested')).id).toBe(id);
+    again.after(1000);
+    await again.pass();
     await again.told('renewed');
     expect(again.events).toEqual([]);
   });

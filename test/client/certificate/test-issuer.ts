@@ -128,6 +128,11 @@ export class TestIssuer {
     return existsSync(file) ? this.pass(readFileSync(file, 'utf8'), given) : [];
   }
 
+  /** Takes every chain out of the outbox. */
+  empty(): void {
+    for (const file of readdirSync(this.outbox)) rmSync(join(this.outbox, file), { recursive: true });
+  }
+
   /** Puts a chain into the outbox, whole at once. */
   put(id: string, chain: string): void {
     writeFileSync(join(this.outbox, `.${id}`), chain);

@@ -158,6 +158,12 @@ export class Listener {
 
   /** What Node's parser refused has no request and no response. */
   private refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
+    const shaking = this.handshakes.get(peerOf(socket));
+    // Beneath TLS, the connection can still answer who speaks plain HTTP to it.
+    if (error.code === 'ERR_SSL_HTTP_REQUEST' && shaking) {
+      this.refuse(shaking, new CountersignError('request-malformed', PLAIN_HTTP));
+      return;
+    }
     // The peer is gone, has had its answer, or never got through the handshake.
     if (!socket.writable || error.code === 'ECONNRESET' || !this.sockets.has(socket)) socket.destroy();
     else this.refuse(socket, new CountersignError(...(UNPARSED[error.code ?? ''] ?? NOT_HTTP)));
@@ -190,6 +196,8 @@ function tlsLimits({ clientRoots }: TlsServing) {
 
 /** One peer's address and port stand for one connection at a time. */
 const peerOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
+
+const PLAIN_HTTP = 'This port speaks TLS: write https:// in place of http://.';
 
 type Refusal = readonly [code: RefusalCode, detail: string];
 

@@ -111,15 +111,21 @@ describe('over TLS', () => {
     }
   });
 
-  it('what is no TLS is closed without a word, and counted as nothing that was parsed', async () => {
+  it.each([
+    ['plain HTTP is told which scheme to write', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', true],
+    ['what else is no TLS is closed without a word', '\x16\x03\x01 nonsense, and more of it', false],
+  ])('%s', async (_what, bytes, isTold) => {
     const refused: string[] = [];
     const { port } = await start({}, (code) => refused.push(code));
     const plain = connectPlain(port, '127.0.0.1');
     let answer = '';
     plain.on('data', (bytes) => (answer += bytes)).on('error', () => {});
-    plain.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    plain.write(Buffer.from(bytes, 'latin1'));
     await once(plain, 'close');
-    expect([answer.includes('HTTP'), refused]).toEqual([false, []]);
+    expect([/^HTTP\/1\.1 400 [\s\S]*write https:/.test(answer), refused]).toEqual([
+      isTold,
+      isTold ? ['request-malformed'] : [],
+    ]);
   });
 
   it('what is TLS and no HTTP gets a problem document', async () => {

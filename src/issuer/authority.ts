@@ -15,7 +15,7 @@ import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
 import { keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
 import { constraintsExtension, constraintsOf, type NameConstraints, readConstraints } from './constraints.ts';
-import { checkFolder, createFile, readIssuerFile } from './folder.ts';
+import { checkFolder, createFile, ROOT_FILE, readIssuerFile } from './folder.ts';
 import { Ledger } from './ledger.ts';
 import { checkNewPassphrase } from './passphrase.ts';
 import { decryptPrivateKey, encryptPrivateKey } from './private-key.ts';
@@ -57,7 +57,7 @@ export interface AuthorityDraft {
   readonly lifetime?: number;
 }
 
-export const ROOT_FILE = 'root.pem';
+export { ROOT_FILE };
 export const ROOT_KEY_FILE = 'root.key';
 
 /** Seconds. A root is locked away for long; the next one takes its place well before. */
@@ -92,6 +92,7 @@ export async function createAuthority(draft: AuthorityDraft): Promise<Authority>
 
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
   const pem = await selfSign({ ...draft, constraints }, privateKey, publicKey);
+  const ledger = new Ledger(dir);
   // The key first: a root whose key is lost would look whole.
   write(join(dir, ROOT_KEY_FILE), encryptPrivateKey(privateKey, passphrase), 0o600);
   write(join(dir, ROOT_FILE), pem, 0o644);
@@ -99,7 +100,7 @@ export async function createAuthority(draft: AuthorityDraft): Promise<Authority>
   if (!existsSync(profile)) write(profile, blank, 0o600);
   const authority = openAuthority(dir, passphrase);
   const { fingerprint, notAfter } = authority;
-  new Ledger(dir).append({ event: 'root', name: draft.name, fingerprint, notAfter, constraints }, clock);
+  ledger.append({ event: 'root', name: draft.name, fingerprint, notAfter, constraints }, clock);
   return authority;
 }
 

@@ -19,6 +19,9 @@ import {
 import { dirname } from 'node:path';
 import { CountersignError } from '../errors.ts';
 
+/** The root's public half. */
+export const ROOT_FILE = 'root.pem';
+
 /** `authority-invalid` where there is none, or others can read or write it. */
 export function checkFolder(dir: string): void {
   const stats = statOf(dir);

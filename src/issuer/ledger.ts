@@ -3,11 +3,20 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
-import { syncFolder } from './folder.ts';
+import { ROOT_FILE, syncFolder } from './folder.ts';
 
 /** What happened; `event` names the kind (`root`, `issue`, `reject`, `enrol`, …), the rest is of that kind. */
 export interface LedgerEvent {
@@ -49,13 +58,19 @@ export class Ledger {
   /** Bytes of a row after them that a power loss cut off. Nothing that it spoke of has left the box. */
   #torn = 0;
 
-  /** Reads and checks the whole file; one that isn't there is empty. `ledger-broken` with the row. */
+  /** Reads and checks the whole file; one that isn't there is empty, but beside a root. `ledger-broken` with the row. */
   constructor(dir: string) {
     this.#file = join(dir, Ledger.file);
     for (const { row, end, torn } of this.#read()) {
       this.#last = row;
       this.#length = end;
       this.#torn = torn;
+    }
+    // Without it, whatever was answered would be answered again, and any clock believed.
+    if (!this.#last && existsSync(join(dir, ROOT_FILE))) {
+      throw broken(
+        `${this.#file} is gone or empty, and the root beside it has begun one: put it back from your copy. Where ca init was cut off, remove the folder and begin again.`,
+      );
     }
   }
 

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -315,9 +316,8 @@ describe.concurrent('ca issue --csr', () => {
   it('refuses a clock that stands more than a day after the newest row, until somebody vouches for it', async () => {
     const folder = copy();
     const { Ledger } = await import('../../src/issuer/ledger.ts');
-    const dir = join(folder, 'issuer');
-    writeFileSync(join(dir, 'ledger.jsonl'), '');
-    new Ledger(dir).append({ event: 'root' }, { now: () => Date.now() - 25 * 3600_000 });
+    new Ledger(folder).append({ event: 'root' }, { now: () => Date.now() - 25 * 3600_000 });
+    renameSync(join(folder, 'ledger.jsonl'), join(folder, 'issuer/ledger.jsonl'));
     expect(failure(await run(folder, `${ISSUE} --json`)).code).toBe('clock-untrusted');
     expect(existsSync(join(folder, 'chain.pem'))).toBe(false);
     await done(run(folder, `${ISSUE} --accept-clock`));

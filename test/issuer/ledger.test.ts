@@ -1,6 +1,6 @@
 /** The ledger: a chain of rows that shows every change, survives a cut, and knows what time it was. */
 import { createHash } from 'node:crypto';
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -34,6 +34,20 @@ describe('the ledger', () => {
     expect([ledger.last, [...ledger.rows()]]).toEqual([undefined, []]);
     ledger.append({ event: 'root' }, new ManualClock());
     expect(statSync(join(dir, 'ledger.jsonl')).mode & 0o777).toBe(0o600);
+  });
+
+  it.each([
+    ['gone', (file: string) => rmSync(file)],
+    ['empty', (file: string) => truncateSync(file)],
+    ['cut off within its first row', (file: string) => truncateSync(file, 40)],
+  ])('is not begun anew where it is %s and the root beside it is not', async (_what, damage) => {
+    const { dir, file } = three();
+    writeFileSync(join(dir, 'root.pem'), '');
+    damage(file);
+    expect(await refusal(() => new Ledger(dir))).toMatchObject({
+      code: 'ledger-broken',
+      detail: expect.stringContaining('put it back'),
+    });
   });
 
   it('gives back what was appended, in order, each row bound to the one before', () => {

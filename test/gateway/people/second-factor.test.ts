@@ -1,5 +1,6 @@
 /** Enrolling a second factor over the wire, and what it asks for. */
 import { describe, expect, test } from 'vitest';
+import { send, sign } from '../wire.ts';
 import { EMAIL, idempotencyKey, PASSWORD, type PeopleScene, peopleScene } from './people-scene.ts';
 
 type Headers = Record<string, string>;
@@ -163,4 +164,27 @@ describe('handing over', () => {
     const call = { method: 'POST', path, bearer: json.accessToken, headers: idempotencyKey() };
     expect((await scene.call(call)).json.code).toBe('role-missing');
   });
+});
+
+test('a role that asks for a code, given to somebody who came in by a password, opens nothing before a code', async () => {
+  const scene = await peopleScene({ settings: { accounts: { registration: 'open' } } });
+  const ada = { firstName: 'Ada', lastName: 'Lovelace', email: EMAIL, password: 'an other fine password' };
+  expect((await scene.call({ method: 'POST', path: '/v1/register', body: ada })).status).toBe(201);
+  const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+  const body = new URLSearchParams({ email: EMAIL, password: ada.password }).toString();
+  const form = await scene.call({ method: 'POST', path: '/v1/login', headers, body });
+  const Cookie = form.headers['set-cookie']?.[0]?.split(';', 1)[0] as string;
+  const { json } = await scene.logIn({ password: ada.password });
+  const { accessToken: bearer, refreshToken } = json;
+
+  const ask = { method: 'POST', path: '/v1/grants', bearer, headers: idempotencyKey() };
+  const { json: asked } = await scene.call({ ...ask, body: { role: 'operator:accounts:read' } });
+  const boss = await scene.gateway.addConsumer('boss', 'operator');
+  const target = `/v1/grants/${asked.id}/decision`;
+  const decision = { method: 'POST', target, host: 'localhost', body: '{"decision":"grant"}' };
+  expect((await send(scene.gateway, sign(scene.gateway, boss, decision))).status).toBe(200);
+  expect((await scene.call({ path: '/v1/accounts', headers: { Cookie } })).status).toBe(401);
+  const refresh = { method: 'POST', path: '/v1/token/refresh', body: { refreshToken } };
+  expect((await scene.call(refresh)).status).toBe(401);
+  expect((await scene.logIn({ password: ada.password })).status).toBe(401);
 });

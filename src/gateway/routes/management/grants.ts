@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AccountReader } from '../../../accounts/account.ts';
 import { consumerRoles } from '../../../accounts/registration.ts';
+import { requiresSecondFactor } from '../../../accounts/second-factor.ts';
 import { type RoleGrant, roleFaults } from '../../../consumers/consumer.ts';
 import { CountersignError } from '../../../errors.ts';
 import { grants as grantsRole } from '../../../security/roles.ts';
@@ -14,6 +15,7 @@ import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
+import { endAll } from '../people/password.ts';
 import { readerRoute } from '../reader-route.ts';
 import { known } from './consumers.ts';
 import { checkIfMatch } from './entity-tag.ts';
@@ -214,9 +216,11 @@ async function putGrant(tx: Transaction, { grant, holder, roles }: GrantChange):
     await tx.consumers.update(holder.name, { roles });
     return;
   }
-  // Tokens with fewer roles stay good: no generation is raised for a role more.
+  // Tokens with fewer roles stay good: no generation is raised for a role more. But a session, and what is refreshed,
+  // has whatever the account has, and a password alone may have opened it.
   await tx.accounts.update(holder.account, { roles });
   await tx.consumers.update(holder.name, { roles: consumerRoles(roles) });
+  if (requiresSecondFactor({ roles }) && !requiresSecondFactor(holder)) await endAll(tx, holder.account);
 }
 
 /** The consumer's name, of a person too. */

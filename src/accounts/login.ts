@@ -196,7 +196,8 @@ export function loginFailed(): CountersignError {
 /** A browser's page holds a session: it is not asked for Basic, which would open a dialogue of the browser's own. */
 export function wrongPassword(): CountersignError {
   const headers = { 'WWW-Authenticate': 'Bearer realm="countersign"' };
-  return new CountersignError('login-failed', 'The password is wrong; nothing was changed.', { headers });
+  const detail = 'The password is wrong, or the code where one is asked for; nothing was changed.';
+  return new CountersignError('login-failed', detail, { headers });
 }
 
 /** A try that was right costs nothing, and nor does one that wasn't judged. */

@@ -45,7 +45,10 @@ describe('enrolling', () => {
 
   test('asks for the password again: a token alone changes nothing', async () => {
     const { scene, bearer } = await loggedIn();
-    expect((await enrolCall(scene, bearer, { password: 'wrong' })).json.code).toBe('login-failed');
+    const { json, headers } = await enrolCall(scene, bearer, { password: 'wrong' });
+    expect(json.code).toBe('login-failed');
+    // With Basic in it a browser would ask for the password in a dialogue of its own, in front of the page.
+    expect(headers['www-authenticate']).toBe('Bearer realm="countersign"');
     expect((await enrolCall(scene, bearer, {})).json.code).toBe('validation-failed');
     const basic = [EMAIL, PASSWORD] as const;
     const call = { method: 'POST', path: '/v1/account/totp', basic, body: { password: PASSWORD } };

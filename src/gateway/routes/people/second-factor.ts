@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { tokenInvalid } from '../../../accounts/access-token.ts';
 import type { Account } from '../../../accounts/account.ts';
-import type { LoginProof } from '../../../accounts/login.ts';
+import { type LoginProof, wrongPassword } from '../../../accounts/login.ts';
 import {
   confirmEnrolment,
   type DrawnEnrolment,
@@ -107,7 +107,7 @@ async function judge({ body }: ApiInput, ctx: Context, { logins, accounts }: Peo
     return { proof };
   } catch (error) {
     if (!(error instanceof CountersignError)) throw error;
-    return { refusal: error };
+    return { refusal: error.code === 'login-failed' ? wrongPassword() : error };
   }
 }
 

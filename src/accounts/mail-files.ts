@@ -55,12 +55,11 @@ export class MailFiles implements Mail {
     checkNames(owner);
     const folder = join(this.folder, owner);
     const names = (await listed(folder)).filter((name) => name.endsWith(ENDING)).sort();
-    return Promise.all(
-      names.map(async (name) => ({
-        id: name.slice(0, -ENDING.length),
-        content: await readFile(join(folder, name), 'utf8'),
-      })),
-    );
+    const found = names.map(async (name) => {
+      const content = await unlessGone(readFile(join(folder, name), 'utf8'));
+      return content === undefined ? [] : [{ id: name.slice(0, -ENDING.length), content }];
+    });
+    return (await Promise.all(found)).flat();
   }
 
   /** Removes all that is kept for somebody. */
@@ -95,10 +94,15 @@ async function makePrivate(folder: string): Promise<void> {
 }
 
 async function listed(folder: string): Promise<string[]> {
+  return (await unlessGone(readdir(folder))) ?? [];
+}
+
+/** Undefined where there is nothing to be read: it never was, or was removed in this moment. */
+async function unlessGone<T>(read: Promise<T>): Promise<T | undefined> {
   try {
-    return await readdir(folder);
+    return await read;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }

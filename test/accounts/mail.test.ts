@@ -1,6 +1,6 @@
 /** Mail: into files that their owner alone may read, or by SMTP; and nothing that somebody says becomes a header. */
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,6 +88,13 @@ describe('mail in files', () => {
     await files.forget(OWNER);
     expect(readdirSync(join(data, 'mail'))).toEqual([TAG]);
     expect(await files.kept(OWNER)).toEqual([]);
+  });
+
+  it('is read beside somebody who removes it', async () => {
+    await files.send(message());
+    // What was listed, and is gone when it is opened.
+    symlinkSync('nowhere', join(data, 'mail', OWNER, 'message-111111111111111.eml'));
+    expect((await files.kept(OWNER)).map(({ id }) => id)).toEqual(['message-000000000000000']);
   });
 
   it.each(['..', '.', '', '../x', OWNER.toUpperCase(), 'a'.repeat(25), `${OWNER}/..`])(

@@ -166,6 +166,13 @@ async function answer<P, S, C, Role extends string, X>(
   if (replayed) ctx.set('Idempotent-Replayed', 'true');
   if (keptUntil !== undefined) ctx.set(KEY_EXPIRES, String(keptUntil));
   if (result.body !== undefined) sendJson(ctx, result.body);
+  else sendNothing(ctx);
+}
+
+/** Said outright: where no body is set, Koa writes the status in words. */
+function sendNothing(ctx: Context): void {
+  ctx.body = '';
+  ctx.remove('Content-Type');
 }
 
 /**

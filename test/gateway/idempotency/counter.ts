@@ -55,6 +55,11 @@ export const counters: readonly HostEndpoint[] = [
   { method: 'POST', path: '/keyed/{name}', endpoint: raising('key') },
   { method: 'PUT', path: '/keyed/{name}', endpoint: raising('key', { name: 'counter.put' }) },
   { method: 'PATCH', path: '/keyed/{name}', endpoint: raising('key', { name: 'counter.patch' }) },
+  {
+    method: 'POST',
+    path: '/silent/{name}',
+    endpoint: raising('nonce', { name: 'counter.silent', getResponse: () => ({ status: 202 }) }),
+  },
   { method: 'POST', path: '/slow/{name}', endpoint: slow },
   { method: 'POST', path: '/failing/{name}', endpoint: failing },
   {

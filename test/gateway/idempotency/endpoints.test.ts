@@ -69,6 +69,15 @@ describe('class nonce', () => {
     expect(auditRows(`counter:${name}`)).toBe(1);
   });
 
+  it('an answer that holds nothing is sent, and given again, as nothing', async () => {
+    const name = fresh();
+    const request = post(`/silent/${name}`);
+    for (const answer of [await ask(request), await ask(request)]) {
+      expect([answer.status, answer.body, answer.headers.get('content-type')]).toEqual([202, '', undefined]);
+    }
+    expect(await counted(name)).toBe(1);
+  });
+
   it('another message is another effect', async () => {
     const name = fresh();
     await ask(post(`/counters/${name}`));

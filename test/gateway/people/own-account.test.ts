@@ -238,6 +238,7 @@ describe('a password', () => {
     const { scene, post } = await person();
     const known = await post('/v1/password/forgot', { email: EMAIL });
     const unknown = await post('/v1/password/forgot', { email: 'nobody@example.org' });
+    expect([known.text, known.headers['content-type']]).toEqual(['', undefined]);
     const { 'countersign-request-id': _, date: __, ...one } = known.headers;
     const { 'countersign-request-id': ___, date: ____, ...other } = unknown.headers;
     expect([unknown.status, unknown.text, other]).toEqual([known.status, known.text, one]);

@@ -1,5 +1,5 @@
 /**
- * `countersign account add|list|show|disable|remove`: people's accounts. A change is in force at once, while a gateway
+ * `countersign account add|list|show|totp|disable|enable|remove`: people's accounts. A change is in force at once, while a gateway
  * runs on the data folder or not.
  * @module
  */
@@ -40,7 +40,7 @@ export function account(): Command {
       .option('--last-name <name>', 'last name')
       .option('--email <address>', 'e-mail address, by which it logs in')
       .option('--password-file <file>', 'its first line is the password; - for standard input')
-      .option('--totp', 'enrol a second factor now; the role operator always gets one')
+      .option('--totp', 'enrol a second factor now; operator and the roles below it always get one')
       .action(add),
     command('list', 'list the accounts').action(list),
     command('show', 'show an account').argument('<account>', 'its id, or its e-mail address').action(show),
@@ -50,6 +50,9 @@ export function account(): Command {
     command('disable', 'refuse an account, its tokens and its keys from now on')
       .argument('<account>', 'its id, or its e-mail address')
       .action(disable),
+    command('enable', 'accept a disabled account again')
+      .argument('<account>', 'its id, or its e-mail address')
+      .action(enable),
     command('remove', 'erase an account, with everything that is kept about the person')
       .argument('<account>', 'its id, or its e-mail address')
       .action(remove),
@@ -210,6 +213,22 @@ async function disable(wanted: string, options: CommonOptions): Promise<void> {
   });
   if (options.json) printJson({ account: id, status: 'disabled' });
   else print(`Account ${id} is disabled; its logins, tokens and keys are refused from now on.`);
+}
+
+/** As an operator's PATCH does it: what was ended stays so. */
+async function enable(wanted: string, options: CommonOptions): Promise<void> {
+  const id = await withStore(options, async (store) => {
+    return store.commitGroup.run('enable an account', async ({ accounts, consumers, audit }) => {
+      const { id, consumer } = await findAccount(accounts, wanted);
+      await accounts.update(id, { disabledAt: null });
+      if (consumer !== undefined) await consumers.update(consumer, { disabledAt: null });
+      await audit.append({ actor: 'cli', action: 'account.enable', subject: id });
+      return id;
+    });
+  });
+  if (options.json) printJson({ account: id, status: 'active' });
+  else
+    print(`Account ${id} is accepted again: it has to log in, and its keys that are still good sign again.`);
 }
 
 async function remove(wanted: string, options: CommonOptions): Promise<void> {

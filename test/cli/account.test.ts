@@ -135,6 +135,15 @@ describe('an account', () => {
     expect(await admin.json(['consumer', 'show', consumer])).toMatchObject({ status: 'disabled' });
   });
 
+  it('that was disabled is accepted again, with its consumer', async () => {
+    const { account, consumer } = await admin.json<Added>(add);
+    await admin.json(['account', 'disable', account]);
+    expect(await admin.json(['account', 'enable', 'ada@example.com'])).toEqual({ account, status: 'active' });
+    expect(await admin.json(['account', 'show', account])).toMatchObject({ status: 'active' });
+    expect(await admin.json(['consumer', 'show', consumer])).toMatchObject({ status: 'active' });
+    expect((await admin.run(['audit', 'list'])).stdout).toContain('account.enable');
+  });
+
   it('is erased with its consumer, and the audit record keeps its id', async () => {
     const { account } = await admin.json<Added>(add);
     const erased = { account, status: 'erased', journalEmptied: true };
@@ -146,7 +155,7 @@ describe('an account', () => {
     expect(file).not.toContain('ada@example.com');
   });
 
-  it.each(['show', 'disable', 'remove'])('that is not there is told by %s', async (verb) => {
+  it.each(['show', 'disable', 'enable', 'remove'])('that is not there is told by %s', async (verb) => {
     expect(failure(await admin.run(['account', verb, 'nobody@example.com', '--json'])).code).toBe(
       'account-unknown',
     );

@@ -276,6 +276,15 @@ describe("B: a company's self-service", () => {
     expect((await ask('frontend@example.org', 'pictures')).json.status).toBe('granted');
     expect((await ask('frontend@example.org', 'billing')).json.status).toBe('requested');
     expect((await ask('frontend@example.org', 'throne')).status).toBe(422);
+    // A token of before has fewer roles than the account now: its refusal says what to do.
+    const { accessToken, refreshToken } = await tokensOf(scene, { email: 'developer@example.org' });
+    expect((await post(scene, '/v1/grants', { role: 'pictures' }, accessToken)).status).toBe(201);
+    const stale = await post(scene, '/v1/grants', { role: 'billing' }, accessToken);
+    expect(stale).toMatchObject({ status: 403, json: { code: 'key-forbidden' } });
+    expect(stale.json.detail).toContain('refresh the token');
+    const refreshed = await post(scene, '/v1/token/refresh', { refreshToken });
+    const again = await post(scene, '/v1/grants', { role: 'billing' }, refreshed.json.accessToken);
+    expect(again.status).toBe(201);
 
     const rolesOf = async (email: string) =>
       (await scene.whoami((await tokensOf(scene, { email })).accessToken)).json.roles;

@@ -53,7 +53,10 @@ export async function readFormBody(ctx: Context): Promise<void> {
   if (rawBody.includes(REPLACED)) refuse('it is not UTF-8');
   state.body = Buffer.from(rawBody);
   if (type === JSON_TYPE) readStrictJson(state.body);
-  else checkForm(rawBody, (body ?? {}) as Readonly<Record<string, unknown>>);
+  else {
+    refuseJson(rawBody);
+    checkForm(rawBody, (body ?? {}) as Readonly<Record<string, unknown>>);
+  }
   state.form = body;
 }
 
@@ -76,6 +79,12 @@ function checkType(field: string): string {
     if (charset.toLowerCase() !== 'utf-8') refuse('send it in UTF-8');
   }
   return type;
+}
+
+/** What curl sends of JSON that nobody called so: its one name would be the whole text, password and all. */
+function refuseJson(text: string): void {
+  if (!text.trimStart().startsWith('{')) return;
+  refuseInput([{ path: '', detail: `it looks like JSON: send it with Content-Type: ${JSON_TYPE}` }]);
 }
 
 /** A second reader, that of browsers (WHATWG URL, section 5.1), must find the same names with the same values. */

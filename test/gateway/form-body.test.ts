@@ -125,6 +125,13 @@ describe('a body for people', () => {
     expect(answer.body).not.toContain('hunter2');
   });
 
+  it('is told to be JSON where it comes as a form, as curl sends it', async () => {
+    const answer = await post(FORM_TYPE, '{"password":"hunter2hunter2"}');
+    expect(problem(answer).code).toBe('validation-failed');
+    expect(answer.body).toContain('Content-Type: application/json');
+    expect(answer.body).not.toContain('hunter2');
+  });
+
   it.each(['gzip', 'br', 'deflate', 'x-none'])('is refused in the coding %s', async (coding) => {
     expect(problem(await post(JSON_TYPE, '{}', `Content-Encoding: ${coding}`)).code).toBe(
       'validation-failed',

@@ -219,10 +219,10 @@ function missing(state: CallState, other: boolean): CountersignError {
       'This route takes credentials that anybody on the way could read; call over TLS.',
     );
   }
-  const why = other ? "The call bears a credential that this route doesn't take." : '';
-  const detail = `${why} It must bear ${namesOf(kinds)}${kinds.includes('signature') ? ': see Accept-Signature for what to cover' : ''}.`;
+  const why = other ? "The call bears a credential that this route doesn't take. It" : 'The call';
+  const detail = `${why} must bear ${namesOf(kinds)}${kinds.includes('signature') ? ': see Accept-Signature for what to cover' : ''}.`;
   const code = takes(state.route, 'signature') ? 'signature-missing' : 'token-invalid';
-  return new CountersignError(code, detail.trimStart(), { headers: challengeOf(kinds) });
+  return new CountersignError(code, detail, { headers: challengeOf(kinds) });
 }
 
 function isOfCredentials(error: unknown): error is CountersignError {

@@ -129,9 +129,27 @@ function faultsOf(error: z.ZodError, what: 'parameter' | 'member'): Fault[] {
     const path = pathText(issue.path);
     if (what === 'parameter' && Array.isArray(issue.input))
       return [{ path, detail: 'it stands more than once' }];
-    if (issue.input !== undefined) return [{ path, detail: issue.message }];
+    if (issue.input !== undefined) return [{ path, detail: inWords(issue) }];
     return [{ path, detail: path === '' ? 'this call takes a body, a JSON object' : 'it is missing' }];
   });
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'a string',
+  boolean: 'true or false',
+  number: 'a number',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'an object',
+};
+
+/** What zod says in its own words; a schema's own message stays as it is. */
+function inWords(issue: z.core.$ZodIssue): string {
+  if (!issue.message.startsWith('Invalid ')) return issue.message;
+  if (issue.code === 'invalid_value')
+    return `it must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
+  const type = issue.code === 'invalid_type' ? TYPES[issue.expected] : undefined;
+  return type === undefined ? issue.message : `it must be ${type}`;
 }
 
 /** Such as `roles[0]`. */

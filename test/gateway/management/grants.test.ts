@@ -117,6 +117,7 @@ describe('a request for a role', () => {
     const limited = await shop.with(part).post('/v1/grants', { role: 'reports' });
     expect(limited).toMatchObject({ status: 403, json: { code: 'key-forbidden' } });
     expect(await rolesOf(shop)).toEqual(['orders']);
+    for (const { json } of [narrowed, limited]) expect(json.detail).toContain('a key that grants all');
   });
 
   it('sent again asks once', async () => {
@@ -169,6 +170,13 @@ describe('grants', () => {
     [{ decision: 'grant', role: 'operator' }, ['role']],
   ])('are never decided by %j', async (body, paths) => {
     expect(pathsOf(await operator.post('/v1/grants/x/decision', body))).toEqual(paths);
+  });
+
+  it('are told in plain words what a member may be', async () => {
+    const { json } = await operator.post('/v1/grants/x/decision', { decision: 'maybe' });
+    expect(json.detail).toContain('decision: it must be "grant" or "deny".');
+    const typed = await operator.post('/v1/consumers/x/keys', { label: 5 });
+    expect(typed.json.detail).not.toContain('Invalid input');
   });
 
   it('that are not there are not found', async () => {

@@ -99,12 +99,7 @@ export function askForRole(parts: ManagementParts): Route {
         };
       },
       updateState({ holder, isLimited, waiting, id }, { role, narrowed }, { context, now }) {
-        if (narrowed || isLimited) {
-          throw new CountersignError(
-            'key-forbidden',
-            'A key, a token or a call that is narrowed may not ask for more; ask with one that grants all that you have, without Countersign-Narrow.',
-          );
-        }
+        if (narrowed || isLimited) throw lessThanAll(context);
         if (holds(holder, role)) throw conflict(`"${holder.name}" has the role "${role}" already.`);
         const atOnce = isGrantable(parts.roleSettings(), context, role);
         const grant: RoleGrant = {
@@ -235,6 +230,15 @@ interface Asker {
   readonly holder: Holder;
   /** The key or the token grants less than there is. */
   readonly isLimited: boolean;
+}
+
+/** A token of before a role was granted is narrowed too, though nobody asked for that. */
+function lessThanAll({ account }: SecurityContext): CountersignError {
+  const detail =
+    account === undefined
+      ? 'A key or a call that is narrowed may not ask for more; ask with a key that grants all that you have, without Countersign-Narrow.'
+      : 'This token or call has fewer roles than the account, so it may not ask for more: refresh the token where a role was granted since, or log in without "roles", and leave Countersign-Narrow out.';
+  return new CountersignError('key-forbidden', detail);
 }
 
 async function askerOf(tx: Transaction, context: SecurityContext): Promise<Asker> {

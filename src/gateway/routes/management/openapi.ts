@@ -112,7 +112,8 @@ export function apiDocument(routes: readonly PatternRoute[]): ApiDocument {
     info: {
       title: 'Countersign',
       version: API_VERSION,
-      description: 'The API of the gateway itself. What goes to upstreams is not in it.',
+      description:
+        'The API of the gateway itself. What goes to upstreams is not in it. Services sign their calls; people log in (POST /v1/login) and send the access token as Authorization: Bearer, or the cookie of a session. Each call says which of these it takes.',
     },
     paths,
     components: {

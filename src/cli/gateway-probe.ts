@@ -3,9 +3,10 @@
  * @module
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { type RequestOptions, request } from 'node:http';
-import { request as tlsRequest } from 'node:https';
+import { request } from 'node:http';
+import { type RequestOptions as TlsRequestOptions, request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import type { Config } from '../config/config.ts';
 import { trustFile } from '../gateway/tls/gateway-certificate.ts';
 
@@ -23,19 +24,24 @@ export async function probeGateway({ host, port, data, tls }: Config): Promise<P
   const trust = trustFile(data);
   if (!tls) {
     const plain = await ask(request, options);
-    // It may have been started with --tls.
-    if (plain?.fault === undefined || !existsSync(trust))
-      return plain?.fault === undefined ? plain : undefined;
+    if (!plain) return undefined;
+    // It may have been started with --tls: then it says that plain HTTP is a bad request.
+    const isTls = plain.fault !== undefined || plain.status === 400;
+    if (!isTls || !existsSync(trust)) return plain.fault === undefined ? plain : undefined;
   }
-  const name = tls?.names.find((each) => isIP(each) === 0) ?? 'localhost';
+  const { names } = tls ?? { names: ['localhost'] };
+  const name = names.find((each) => isIP(each) === 0);
   const ca = existsSync(trust) ? readFileSync(trust) : undefined;
-  return ask(tlsRequest, { ...options, ...(ca && { ca }), servername: name });
+  return ask(tlsRequest, {
+    ...options,
+    ...(ca && { ca }),
+    // A name is sent; an address isn't, nor need it be the one that is listened on.
+    servername: name ?? '',
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name ?? names[0] ?? host, certificate),
+  });
 }
 
-function ask(
-  send: typeof request,
-  options: RequestOptions & { servername?: string },
-): Promise<Probe | undefined> {
+function ask(send: typeof request, options: TlsRequestOptions): Promise<Probe | undefined> {
   return new Promise((resolve) => {
     const probing = send(options, (response) => {
       response.resume();

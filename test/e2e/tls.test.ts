@@ -1,5 +1,5 @@
 /** TLS as users set it up: with one option for development, and with an offline root by the commands of the README. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readCredentialsFile, signedFetch } from '../../src/client/index.ts';
@@ -60,6 +60,30 @@ describe('for development, serve --tls', () => {
     const root = join(data, 'tls', 'development-root');
     expect(readdirSync(root)).toContain('NOT-OFFLINE.txt');
     for (const name of ['root.key', 'passphrase']) expect(statSync(join(root, name)).mode & 0o077).toBe(0);
+  });
+
+  it('comes up after a kill at any step of the first start', async () => {
+    for (const step of ['"msg":"made a root', '"msg":"a certificate is asked for']) {
+      const first = run('serve', '--tls');
+      await first.written(new RegExp(step), 'stdout');
+      first.kill();
+      await first.ended;
+    }
+    // What a kill amid the making of the next root leaves: another root than the one that is trusted.
+    rmSync(join(data, 'tls', 'development-root'), { recursive: true });
+    const again = run('serve', '--tls');
+    await urlOf(again);
+    expect(await done('call', 'GET', '/v1/whoami')).toContain('response verified');
+  });
+
+  it('comes up twice at once on one data folder, with one root', async () => {
+    const both = [run('serve', '--tls'), run('serve', '--tls')];
+    const urls = await Promise.all(both.map(urlOf));
+    for (const url of urls)
+      expect(await done('call', 'GET', `${url}/v1/whoami`)).toContain('response verified');
+    expect(readdirSync(join(data, 'tls')).filter((name) => name.startsWith('development-root'))).toEqual([
+      'development-root',
+    ]);
   });
 
   it.each([

@@ -4,13 +4,12 @@
  * data folder, so the root may vouch for names of this machine alone.
  * @module
  */
-import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { randomBytes, type X509Certificate } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { parseCertificates } from '../../client/certificate/certificate.ts';
-import { readPlainFile, replaceFile } from '../../client/certificate/durable-file.ts';
-import { fingerprintOf } from '../../client/certificate/request-files.ts';
+import { readPlainFile, removeFile, replaceFile } from '../../client/certificate/durable-file.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { TlsSettings } from '../../config/config.ts';
 import { CountersignError } from '../../errors.ts';
@@ -36,6 +35,7 @@ export interface DevelopmentIssuerParts {
   readonly logger: Logger;
 }
 
+const PASSPHRASE_FILE = 'passphrase';
 const ROOT_NAME = 'Countersign development root - not offline';
 /** Seconds. */
 const YEAR = 365 * 24 * 3600;
@@ -56,7 +56,7 @@ export function developmentRootFolder(data: string): string {
 export class DevelopmentIssuer {
   private readonly parts: DevelopmentIssuerParts;
   private readonly dir: string;
-  private passes: Promise<void> = Promise.resolve();
+  private passes: Promise<boolean> = Promise.resolve(true);
 
   private constructor(parts: DevelopmentIssuerParts) {
     this.parts = parts;
@@ -73,13 +73,13 @@ export class DevelopmentIssuer {
     return issuer;
   }
 
-  /** Answers what lies in the inbox. What goes wrong goes to the log. */
-  answer(): Promise<void> {
+  /** Answers what lies in the inbox. What goes wrong goes to the log. @returns false where something waits still. */
+  answer(): Promise<boolean> {
     this.passes = this.passes.then(() => this.pass());
     return this.passes;
   }
 
-  private async pass(): Promise<void> {
+  private async pass(): Promise<boolean> {
     const { tls, data, clock, logger } = this.parts;
     try {
       const publicKey = readFileSync(join(tlsFolder(data), 'request.pub.pem'), 'utf8');
@@ -89,9 +89,12 @@ export class DevelopmentIssuer {
       const onOutcome = (outcome: Outcome) => {
         if (outcome.outcome !== 'issued') logger.error(outcome, 'the development issuer issued nothing');
       };
-      await runPass({ authority: this.authority(), inbox, outbox, clock, acceptClock: true, onOutcome });
+      const authority = this.authority();
+      const { outcomes } = await runPass({ authority, inbox, outbox, clock, acceptClock: true, onOutcome });
+      return outcomes.every(({ outcome }) => outcome !== 'postponed');
     } catch (error) {
       logger.error({ err: error }, 'the development issuer could not answer');
+      return false;
     }
   }
 
@@ -104,9 +107,9 @@ export class DevelopmentIssuer {
   private rootInForce(): string | undefined {
     const trusted = readPlainFile(trustFile(this.parts.data));
     const own = readPlainFile(join(this.dir, ROOT_FILE));
-    const fingerprints = (pem: string | undefined) => parseCertificates(pem ?? '').map(fingerprintOf);
-    const others = fingerprints(trusted).filter((each) => !fingerprints(own).includes(each));
-    if (others.length > 0) {
+    // One for development that isn't our own is what an earlier folder, or a kill, has left.
+    const isOther = ({ subject }: X509Certificate) => subject !== `CN=${ROOT_NAME}`;
+    if (parseCertificates(trusted ?? '').some(isOther)) {
       throw new CountersignError(
         'start-up-failed',
         `${trustFile(this.parts.data)} holds a root that is not the one for development; start without --tls, or with another data folder.`,
@@ -116,15 +119,17 @@ export class DevelopmentIssuer {
     return readAuthority(this.dir).notAfter - MONTH > epochSeconds(this.parts.clock) ? own : undefined;
   }
 
+  /** Made under another name, so that a kill leaves no half of it, and that of two at once both use one. */
   private async makeRoot(): Promise<string> {
     const { clock, logger, tls } = this.parts;
-    rmSync(this.dir, { recursive: true, force: true });
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
-    replaceFile(join(this.dir, 'NOT-OFFLINE.txt'), WARNING);
+    const draft = `${this.dir}.${process.pid}.part`;
+    rmSync(draft, { recursive: true, force: true });
+    mkdirSync(draft, { mode: 0o700 });
+    replaceFile(join(draft, 'NOT-OFFLINE.txt'), WARNING);
     const passphrase = randomBytes(24).toString('base64url');
-    replaceFile(this.passphraseFile, `${passphrase}\n`);
+    replaceFile(join(draft, PASSPHRASE_FILE), `${passphrase}\n`);
     const { pem, fingerprint } = await createAuthority({
-      dir: this.dir,
+      dir: draft,
       name: ROOT_NAME,
       constraints: {
         dns: ['localhost'],
@@ -135,6 +140,19 @@ export class DevelopmentIssuer {
       clock,
       lifetime: YEAR,
     });
+    // Another process may have made one meanwhile.
+    const found = this.rootInForce();
+    if (found === undefined) rmSync(this.dir, { recursive: true, force: true });
+    try {
+      renameSync(draft, this.dir);
+    } catch (error) {
+      rmSync(draft, { recursive: true, force: true });
+      const theirs = found ?? this.rootInForce();
+      if (theirs === undefined) throw error;
+      return theirs;
+    }
+    // What was asked of a root before is asked anew.
+    removeFile(join(tlsFolder(this.parts.data), 'pending.json'));
     logger.warn({ folder: this.dir, fingerprint }, 'made a root for development: it is not offline');
     return pem;
   }
@@ -152,6 +170,6 @@ export class DevelopmentIssuer {
   }
 
   private get passphraseFile(): string {
-    return join(this.dir, 'passphrase');
+    return join(this.dir, PASSPHRASE_FILE);
   }
 }

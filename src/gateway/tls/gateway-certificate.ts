@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { readPlainFile } from '../../client/certificate/durable-file.ts';
 import { keyPem } from '../../client/certificate/rehearsal.ts';
@@ -23,8 +24,8 @@ export interface GatewayCertificateParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly pacing?: Partial<Pacing> | undefined;
-  /** Answers the requests that were dropped, where the issuer is on this machine. */
-  readonly answer?: (() => Promise<void>) | undefined;
+  /** Answers the requests that were dropped, where the issuer is on this machine; false where it couldn't. */
+  readonly answer?: (() => Promise<boolean>) | undefined;
 }
 
 /** A certificate that callers of the gateway see, or that they rely on. */
@@ -35,6 +36,9 @@ export interface CertificateTerm {
   /** Below zero, it has ended. */
   readonly secondsLeft: number;
 }
+
+/** Milliseconds. */
+const ANSWER_RETRY_MS = 2000;
 
 /** Where the gateway's certificate lives. */
 export function tlsFolder(data: string): string {
@@ -52,6 +56,7 @@ export class GatewayCertificate {
   /** Shares of the root's life of which it was told that no more is left. */
   private readonly rootTold = new Set<number>();
   private onChange: ((tls: TlsServing) => void) | undefined;
+  private isClosed = false;
 
   /** `start-up-failed` where the folder holds no root, or can't be read. */
   constructor(parts: GatewayCertificateParts) {
@@ -93,8 +98,9 @@ export class GatewayCertificate {
 
   /** What listeners serve now. */
   serving(): TlsServing {
-    const certificate = this.renewer.current();
-    if (!certificate) throw new CountersignError('start-up-failed', 'There is no certificate in force.');
+    // One that has ended is served on: whom callers' certificates must come from may change meanwhile.
+    const certificate = this.renewer.latest;
+    if (!certificate) throw new CountersignError('start-up-failed', 'There is no certificate yet.');
     const identity = { key: keyPem(certificate), chain: certificate.leaf.toString() };
     if (this.parts.tls.clientCertificates === 'off') return { identity };
     return { identity, clientRoots: this.renewer.trust() };
@@ -129,7 +135,14 @@ export class GatewayCertificate {
   }
 
   close(): Promise<void> {
+    this.isClosed = true;
     return this.renewer.close();
+  }
+
+  /** What prevents it, such as a full disk or the pass of another process, may not last. */
+  private async beAnswered(answer: () => Promise<boolean>): Promise<void> {
+    while (!this.isClosed && !(await answer())) await setTimeout(ANSWER_RETRY_MS, undefined, { ref: false });
+    this.renewer.wake();
   }
 
   /** Looked at with each new leaf, which comes several times a day. */
@@ -156,7 +169,7 @@ export class GatewayCertificate {
       const where = { id, inbox, outbox, requester, requestKeyFile, requestKey };
       if (answer) {
         logger.info(where, 'a certificate is asked for');
-        void answer().then(() => this.renewer.wake());
+        void this.beAnswered(answer);
       } else if (this.renewer.current()) logger.info(where, 'the next certificate is asked for: carry it');
       else logger.warn(where, firstSteps(told, tls));
     } else if (told.event === 'renewed') {

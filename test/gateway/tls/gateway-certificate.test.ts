@@ -85,6 +85,15 @@ describe("the gateway's certificate", () => {
     await listener.close();
   });
 
+  it('is served on after its end, and with it the roots that callers must come from', async () => {
+    const opening = certificate.open();
+    while ((await pass(1060)).length === 0) await new Promise(setImmediate);
+    await opening;
+    const before = certificate.serving();
+    now += HOUR;
+    expect(certificate.serving()).toEqual(before);
+  });
+
   it('shows what is left of each certificate of its chain, and when it was renewed', async () => {
     const metrics = new Metrics(() => 0);
     metrics.watchCertificates(certificate);

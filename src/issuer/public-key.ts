@@ -26,6 +26,19 @@ const CURVES: Readonly<Record<string, { type: KeyType; pointBytes: number }>> = 
   '2a8648ce3d030107': { type: 'p-256', pointBytes: 65 },
   '2b81040022': { type: 'p-384', pointBytes: 97 },
 };
+/**
+ * The points of a small order, without the sign of x: anybody can make signatures that hold for such a key (RFC 8032
+ * section 5.1.7 asks for no check of it, and OpenSSL makes none).
+ */
+const ANYBODYS: readonly string[] = [
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+];
 
 /** @param spki DER. `certificate-request-refused` for a key of another type or size; `RangeError` for no DER. */
 export function readPublicKey(spki: Buffer): PublicKey {
@@ -52,6 +65,7 @@ function typeOf(spki: Buffer): KeyType {
   if (oid === RSA) return rsaType(algorithm, bits);
   if (oid === ED25519) {
     algorithm.end();
+    if (isAnybodys(bits)) throw refused('Its key is one that anybody can sign for.');
     if (bits.length === 32) return 'ed25519';
   }
   throw refused(`Its key must be ${ALLOWED}.`);
@@ -84,4 +98,10 @@ function rsaType(algorithm: DerReader, bits: Buffer): KeyType {
   if (value < 65537 || value > 0xffffffff || value % 2 === 0)
     throw refused("Its RSA key's exponent must be odd and of 65537 to 32 bits.");
   return 'rsa';
+}
+
+function isAnybodys(point: Buffer): boolean {
+  const y = Buffer.from(point);
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return ANYBODYS.includes(y.toString('hex'));
 }

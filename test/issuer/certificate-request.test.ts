@@ -98,6 +98,12 @@ function compressed(): Buffer {
   return sequence(algorithm, bitString(Buffer.concat([Buffer.of(2), x])));
 }
 
+/** The neutral point of Ed25519, as the second of its encodings. */
+function neutral(): Buffer {
+  const y = Buffer.from(`ee${'ff'.repeat(31)}`, 'hex');
+  return sequence(ED25519, bitString(y));
+}
+
 describe('a request is refused', () => {
   it.each([
     ['asks to be a CA', { extensions: [asksForAuthority] }, 'asks to be a certificate authority'],
@@ -142,6 +148,11 @@ describe('a request is refused', () => {
     ],
     ['spells its curve out', { spki: explicitCurve() }, 'must be named'],
     ['has a point beside its curve', { spki: offCurve() }, 'none that OpenSSL takes'],
+    [
+      'has an Ed25519 key that anybody can sign for',
+      { spki: neutral(), algorithm: ED25519, keys: generateKeyPairSync('ed25519'), hash: null },
+      'anybody can sign',
+    ],
     ['has a compressed point', { spki: compressed() }, 'uncompressed'],
   ])('that %s', async (_what, parts, why) => {
     const { code, detail } = await refusal(() => readRequest(requestPem(parts)));

@@ -62,7 +62,8 @@ export function checkDnsName(name: string): void {
   // An `xn--` label is shown as letters that may look like others (RFC 5890 section 4.4).
   if (labels.some((label) => label.slice(2, 4) === '--'))
     throw say('has a label that stands for other letters');
-  if (/^\d+$/.test(labels.at(-1) ?? '')) throw say('ends in a number, as an address does');
+  // As decimal or hex: readers of URLs take either for an address.
+  if (/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')) throw say('ends in a number, as an address does');
 }
 
 export function checkIpAddress(text: string): void {

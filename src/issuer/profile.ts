@@ -82,7 +82,9 @@ export function readProfile(dir: string): Profile {
 /** @param file what people call the text. `profile-invalid`. */
 export function parseProfile(text: string, file: string): Profile {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2' });
+  // As they read later: 1 and "1" would be one requester.
+  const uniqueKeys = (a: unknown, b: unknown) => String(a) === String(b);
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys, version: '1.2' });
   const faults = document.errors.map(({ message }) => message.split('\n')[0] ?? message);
   if (faults.length > 0) throw invalid(file, faults);
   const read = schema.safeParse(plainValues(document, file));

@@ -22,7 +22,8 @@ export class Schedule {
 
   /** @param pattern five fields: minute, hour, day, month, weekday, in the box's own time zone. `config-invalid`. */
   constructor(pattern: string) {
-    if (pattern.trim().split(/\s+/).length !== 5 || !validate(pattern)) {
+    // No field has a number of three digits, and node-cron writes a range out before it looks.
+    if (pattern.trim().split(/\s+/).length !== 5 || /\d{3}/.test(pattern) || !validate(pattern)) {
       throw new CountersignError(
         'config-invalid',
         `"${pattern}" is no schedule: write the five fields of a cron line, such as "${DEFAULT_SCHEDULE}".`,

@@ -30,6 +30,7 @@ describe('DNS names', () => {
     ['a label of 64', `${'a'.repeat(64)}.org`, 'must be lower-case'],
     ['254 characters', `${'abcdefg.'.repeat(31)}abcdef`, '253 characters'],
     ['an address', '10.0.0.7', 'ends in a number'],
+    ['an address in hex', '0x7f000001', 'ends in a number'],
     ['a space', 'api example.org', 'must be lower-case'],
     ['a line end', 'api.example.org\n', 'must be lower-case'],
     ['an underscore', '_sip.example.org', 'must be lower-case'],

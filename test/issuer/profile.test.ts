@@ -72,6 +72,11 @@ describe('a profile', () => {
       'requesters:\n  a: {use: server, dns: [a.test]}\n  a: {use: client, dns: [b.test]}',
       'unique',
     ],
+    [
+      'the same requester as a number and as a text',
+      'requesters:\n  1: {use: server, dns: [a.test]}\n  "1": {use: client, dns: [b.test]}',
+      'unique',
+    ],
     ['an alias', 'requesters:\n  a: &a {use: server, dns: [a.test]}\n  b: *a', 'aliases'],
     ['no YAML', 'requesters: {', "can't be used"],
     ['nothing', '', "can't be used"],

@@ -60,9 +60,12 @@ describe('a schedule', () => {
     expect(yearly.next(MIDNIGHT)).toBe(MIDNIGHT + 7 * 24 * HOUR + MINUTE);
   });
 
-  it.each(['', 'x', '* * * *', '* * * * * *', '@daily', '61 * * * *'])('refuses %j', (pattern) => {
-    expect(() => new Schedule(pattern)).toThrow(expect.objectContaining({ code: 'config-invalid' }));
-  });
+  it.each(['', 'x', '* * * *', '* * * * * *', '@daily', '61 * * * *', '0-99999999 * * * *'])(
+    'refuses %j',
+    (pattern) => {
+      expect(() => new Schedule(pattern)).toThrow(expect.objectContaining({ code: 'config-invalid' }));
+    },
+  );
 });
 
 describe('the issuer that stays', () => {

@@ -59,7 +59,11 @@ function namesOf({ subject, subjectAltName }: X509Certificate): string {
   return subjectAltName ?? subject?.replaceAll('\n', ', ') ?? 'no names';
 }
 
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+/** Found by their first line, so that nothing within a block, such as a header, hides it. OpenSSL reads all three. */
+const BLOCK = /^(?=-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----\s*$)/m;
+
+/** A SEQUENCE that begins with another; a private key, or a PKCS#12 bundle, begins with a number. */
+const DER = /^\x30(?:\x81.|\x82..|\x83...)\x30/s;
 
 /**
  * The certificates in a file: PEM blocks, or one in DER. What begins as a certificate and isn't one throws the error of
@@ -67,8 +71,7 @@ const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
  */
 export function certificatesIn(content: Buffer): X509Certificate[] {
   const text = content.toString('latin1');
-  const blocks = text.match(BLOCK);
-  if (blocks) return blocks.map((block) => new X509Certificate(block));
-  // A SEQUENCE of more than 255 bytes, as every certificate is.
-  return content[0] === 0x30 && content[1] === 0x82 ? [new X509Certificate(content)] : [];
+  const blocks = text.split(BLOCK).filter((block) => BLOCK.test(block));
+  if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
+  return DER.test(text) ? [new X509Certificate(content)] : [];
 }

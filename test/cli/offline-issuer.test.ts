@@ -1,7 +1,7 @@
 /** `countersign ca enrol`, `ca issue --once`, `ca run` and `ca verify`, as an operator types them. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
@@ -182,12 +182,17 @@ describe('ca run', () => {
     expect((await running.stop()).code).toBe(0);
   });
 
-  it.each([
-    ['a schedule that is none', ['--schedule', 'never'], 'config-invalid'],
-    ['an inbox that is not there', ['--inbox', '/nowhere/at/all'], 'config-invalid'],
-  ])('refuses %s', async (_what, args, code) => {
-    const outcome = await issuer.admin.run(['ca', 'run', ...issuer.folders, ...args, '--json']);
-    expect(failure(outcome)).toMatchObject({ code });
+  it.each([['an inbox that is not there', ['--inbox', '/nowhere/at/all'], 'config-invalid']])(
+    'refuses %s',
+    async (_what, args, code) => {
+      const outcome = await issuer.admin.run(['ca', 'run', ...issuer.folders, ...args, '--json']);
+      expect(failure(outcome)).toMatchObject({ code });
+    },
+  );
+
+  it('is misused with a schedule that is none', async () => {
+    const outcome = await issuer.admin.run(['ca', 'run', ...issuer.folders, '--schedule', 'never']);
+    expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining('is no schedule') });
   });
 });
 
@@ -268,6 +273,21 @@ describe('ca verify', () => {
       code: 'inventory-differs',
       detail: expect.stringContaining(`${address}: serial `),
     });
+  });
+
+  it('sees one behind a link and behind a header, and names what it has passed over', async () => {
+    const { file } = await strangeLeaf();
+    const [linked, headed, large] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
+    symlinkSync(file, join(linked, 'live.pem'));
+    const pem = readFileSync(file, 'utf8');
+    writeFileSync(join(headed, 'leaf.pem'), pem.replace('\n', '\nNote: a-b\n\n'));
+    for (const each of [linked, headed]) {
+      expect(failure(await verify('--folder', each))).toMatchObject({ code: 'inventory-differs' });
+    }
+    writeFileSync(join(large, 'data'), pem + ' '.repeat(1024 * 1024));
+    const { stdout } = await verify('--folder', large);
+    expect(JSON.parse(stdout)).toMatchObject({ certificates: 0, passedOver: [join(large, 'data')] });
+    expect(failure(await verify('--folder', join(large, 'data'))).detail).toContain('more than');
   });
 
   it('says where a file or a server shows nothing that can be judged', async () => {

@@ -70,10 +70,12 @@ async function run(
 async function issueByHand(options: ByHandOptions): Promise<void> {
   const { dir, csr, profile: use, out, json } = options;
   const request = readRequest(readGiven(csr, MAX_REQUEST_BYTES, 'certificate-request-refused'));
-  const authority = openAuthority(dir, await readPassphrase(options));
-  checkConstraints(request.names, authority.constraints);
+  const passphrase = await readPassphrase(options);
   const lock = await Lock.acquire(lockOf(dir));
   try {
+    // Under the lock: `ca rotate` may put another root there.
+    const authority = openAuthority(dir, passphrase);
+    checkConstraints(request.names, authority.constraints);
     const ledger = new Ledger(dir);
     ledger.checkClock(systemClock, options.acceptClock);
     const leaf = await issueLeaf(authority, { ...request, use }, systemClock);

@@ -4,7 +4,7 @@
  * @module
  */
 import { once } from 'node:events';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../../clock.ts';
 import { openAuthority } from '../../issuer/authority.ts';
 import { refuseMissing } from '../../issuer/inbox.ts';
@@ -25,7 +25,7 @@ import {
 import { readPassphrase, withPassphrase } from './passphrase.ts';
 
 interface RunOptions extends PassOptions {
-  readonly schedule: string;
+  readonly schedule?: Schedule;
 }
 
 export function run(): Command {
@@ -34,15 +34,23 @@ export function run(): Command {
   )
     .option(
       '--schedule <cron>',
-      "five fields of a cron line, in the box's time zone; a missed run is made up for",
-      DEFAULT_SCHEDULE,
+      `five fields of a cron line, in the box's time zone (${DEFAULT_SCHEDULE}); a missed run is made up for`,
+      parseSchedule,
     )
     .option(...ACCEPT_CLOCK)
     .action(stay);
 }
 
+function parseSchedule(text: string): Schedule {
+  try {
+    return new Schedule(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
 async function stay(options: RunOptions): Promise<void> {
-  const schedule = new Schedule(options.schedule);
+  const { schedule = new Schedule(DEFAULT_SCHEDULE) } = options;
   refuseMissing(options.inbox, 'inbox');
   refuseMissing(options.outbox, 'outbox');
   const passphrase = await readPassphrase(options);

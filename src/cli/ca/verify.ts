@@ -4,7 +4,7 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type DetailedPeerCertificate } from 'node:tls';
@@ -58,7 +58,10 @@ async function run(options: VerifyOptions): Promise<void> {
   readAuthority(dir);
   const ledger = new Ledger(dir);
   const { last } = ledger;
-  const shown: Shown[] = folders.flatMap(certificatesBelow);
+  const files = folders.flatMap(filesBelow);
+  // Data, most likely; but what isn't looked at is told.
+  const passedOver = files.filter((file) => !folders.includes(file) && statSync(file).size > FILE_LIMIT);
+  const shown: Shown[] = files.filter((file) => !passedOver.includes(file)).flatMap(certificatesOfFile);
   for (const each of servers) shown.push(...(await certificatesOf(each, options.servername)));
   const history = new History(ledger.rows());
   const now = epochSeconds(systemClock);
@@ -75,37 +78,38 @@ async function run(options: VerifyOptions): Promise<void> {
   }
   const rows = last?.seq ?? 0;
   const newest = last ? isoTime(last.at) : null;
-  if (json) printJson({ rows, head: last?.hash ?? null, newest, certificates: shown.length, known, ended });
+  const certificates = shown.length;
+  if (json) printJson({ rows, head: last?.hash ?? null, newest, certificates, known, ended, passedOver });
   else {
     print(`The ledger holds: ${rows} rows, the newest of ${newest ?? 'never'}, head ${last?.hash ?? '-'}.`);
     if (shown.length > 0)
       print(`All ${known} certificates that were shown are in it; ${ended} of them have ended.`);
     else if (folders.length + servers.length > 0) print('No certificate was shown.');
+    for (const file of passedOver) print(`Not looked at, for its size: ${plain(file)}`);
   }
 }
 
-/** All certificates in a folder and below it. `inventory-differs` for one that can't be read: it may be anything. */
-function certificatesBelow(folder: string): Shown[] {
-  return filesBelow(folder).flatMap((where) => {
-    try {
-      return certificatesIn(readPlainFile(where, FILE_LIMIT)).map((certificate) => ({ where, certificate }));
-    } catch (error) {
-      throw new CountersignError(
-        'inventory-differs',
-        `${plain(where)} can't be judged: ${(error as Error).message}`,
-        { cause: error, members: { where } },
-      );
-    }
-  });
+/** `inventory-differs` for one that can't be read: it may be anything. */
+function certificatesOfFile(where: string): Shown[] {
+  try {
+    // A link is followed: what is served from a folder is often one.
+    const content = readPlainFile(realpathSync(where), FILE_LIMIT);
+    return certificatesIn(content).map((certificate) => ({ where, certificate }));
+  } catch (error) {
+    throw new CountersignError(
+      'inventory-differs',
+      `${plain(where)} can't be judged: ${(error as Error).message}`,
+      { cause: error, members: { where } },
+    );
+  }
 }
 
 function filesBelow(folder: string): string[] {
   try {
     if (statSync(folder).isFile()) return [folder];
     return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name))
-      .filter((file) => statSync(file).size <= FILE_LIMIT)
+      .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile())
       .sort();
   } catch (error) {
     throw new CountersignError('config-invalid', `${folder} can't be read: ${(error as Error).message}`);

@@ -14,7 +14,14 @@ import { join } from 'node:path';
 import { CountersignError } from '../../errors.ts';
 import { type Certificate, parseCertificates } from './certificate.ts';
 import { newCertificateKey } from './certificate-request.ts';
-import { createFile, moveFile, readPlainFile, removeFile, replaceFile } from './durable-file.ts';
+import {
+  createFile,
+  moveFile,
+  readPlainFile,
+  removeDrafts,
+  removeFile,
+  replaceFile,
+} from './durable-file.ts';
 import { keyPem } from './rehearsal.ts';
 
 /** What is asked for: one key, and the requests that were made for it. */
@@ -42,6 +49,7 @@ export class CertificateFolder {
     this.path = path;
     mkdirSync(path, { recursive: true, mode: 0o700 });
     chmodSync(path, 0o700);
+    removeDrafts(path);
     this.requestKey = this.key('request.key') ?? this.newRequestKey();
     if (!existsSync(this.requestKeyFile)) this.writePublicHalf();
   }

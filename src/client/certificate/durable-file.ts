@@ -10,6 +10,7 @@ import {
   fsyncSync,
   linkSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -35,6 +36,29 @@ export function createFile(path: string, content: string | Uint8Array, mode = 0o
     throw error;
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** `.NAME.PID.part`: what isn't in its place yet. */
+const DRAFT = /^\..*\.(\d{1,10})\.part$/;
+
+/** Removes what killed processes have left of files in a folder, since a key may be among it. */
+export function removeDrafts(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = DRAFT.exec(name)?.[1];
+    // Files are written in one go, so this process has none under way.
+    if (pid !== undefined && (Number(pid) === process.pid || !isRunning(Number(pid)))) {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it runs, and belongs to somebody else.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { randomBytes, type X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { parseCertificates } from '../../client/certificate/certificate.ts';
 import { readPlainFile, removeFile, replaceFile } from '../../client/certificate/durable-file.ts';
@@ -119,10 +119,10 @@ export class DevelopmentIssuer {
     return readAuthority(this.dir).notAfter - MONTH > epochSeconds(this.parts.clock) ? own : undefined;
   }
 
-  /** Made under another name, so that a kill leaves no half of it, and that of two at once both use one. */
+  /** Made as a draft, of which a kill leaves nothing that the next start keeps; of two at once both use one. */
   private async makeRoot(): Promise<string> {
     const { clock, logger, tls } = this.parts;
-    const draft = `${this.dir}.${process.pid}.part`;
+    const draft = join(dirname(this.dir), `.${basename(this.dir)}.${process.pid}.part`);
     rmSync(draft, { recursive: true, force: true });
     mkdirSync(draft, { mode: 0o700 });
     replaceFile(join(draft, 'NOT-OFFLINE.txt'), WARNING);

@@ -1,5 +1,5 @@
 /** A certificate that renews itself: what it asks, what it takes, what it refuses, and what a kill leaves. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   cpSync,
@@ -494,6 +494,16 @@ describe('killed', () => {
     expect(again.text('pending.key')).toBe(renewal.text('pending.key'));
     await again.pass();
     await again.told('renewed');
+  });
+
+  it('amid the writing of a key, it leaves no part of it behind, and touches none of a living process', async () => {
+    const { renewal } = await asking();
+    const { pid } = spawnSync('true');
+    const again = killed(renewal, (file) => {
+      for (const id of [pid, process.ppid]) writeFileSync(file(`.pending.key.${id}.part`), 'half a key');
+    });
+    const parts = readdirSync(again.folder).filter((name) => name.endsWith('.part'));
+    expect(parts).toEqual([`.pending.key.${process.ppid}.part`]);
   });
 
   it('amid the dropping, it drops a whole request in the place of the half', async () => {

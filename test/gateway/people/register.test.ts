@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Tickets } from '../../../src/accounts/ticket.ts';
+import { type TicketPurpose, Tickets } from '../../../src/accounts/ticket.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { capturedLog } from '../captured-log.ts';
 import { type Key, send, sign } from '../wire.ts';
@@ -43,10 +43,15 @@ async function registered(scene: PeopleScene, person: object = PERSON): Promise<
 function ticketFor(
   { gateway: { store, clock } }: PeopleScene,
   email: string,
-  given: { roles?: string[]; purpose?: 'invitation' | 'confirm-email'; issuedAt?: number } = {},
+  given: {
+    roles?: string[];
+    purpose?: TicketPurpose;
+    issuedAt?: number;
+    account?: { id: string; generation: number };
+  } = {},
 ): Promise<string> {
   const tickets = new Tickets({ vault: store.vault, clock });
-  const { purpose = 'invitation', issuedAt = Math.floor(clock.now() / 1000), roles } = given;
+  const { purpose = 'invitation', issuedAt = Math.floor(clock.now() / 1000), roles, account } = given;
   const id = randomBytes(24).toString('base64url');
   return tickets.issue({
     id,
@@ -54,6 +59,7 @@ function ticketFor(
     issuedAt,
     address: tickets.addressTag(email),
     ...(roles && { roles }),
+    ...(account && { account }),
   });
 }
 
@@ -67,6 +73,34 @@ async function whoami({ gateway }: PeopleScene, key: Key): Promise<{ status: num
 const faultsOf = ({ json }: PersonReply) => (json.errors as { path: string }[]).map(({ path }) => path);
 
 describe('where registration is open', () => {
+  test('an address of somebody else is theirs once they set a password by mail, with no key left behind', async () => {
+    const scene = await peopleScene(OPEN);
+    const { account: id, key } = await registered(scene);
+    const setPassword = async (password: string, generation: number) => {
+      const ticket = await ticketFor(scene, EMAIL, {
+        purpose: 'reset-password',
+        account: { id, generation },
+      });
+      const call = { method: 'POST', path: '/v1/password/reset', body: { ticket, password } };
+      expect((await scene.call(call)).status).toBe(204);
+    };
+    expect((await whoami(scene, key)).status).toBe(200);
+    await setPassword('the owner has another', 0);
+    expect((await whoami(scene, key)).body).toMatchObject({ code: 'key-inactive' });
+
+    // From then on a forgotten password is no reason to stop the owner's programs.
+    const { json } = await scene.logIn({ password: 'the owner has another' });
+    const { json: fresh } = await scene.call({
+      method: 'POST',
+      path: '/v1/account/keys',
+      bearer: json.accessToken,
+      headers: idempotencyKey(),
+      body: { password: 'the owner has another' },
+    });
+    await setPassword('the owner forgot it', 1);
+    expect((await whoami(scene, fresh as unknown as Key)).status).toBe(200);
+  });
+
   test('somebody gets an account and a key that ends', async () => {
     const scene = await peopleScene(OPEN);
     const { status, headers, json } = await register(scene);

@@ -93,6 +93,7 @@ export function resetPassword(parts: AccountParts): Route {
         await putPassword(tx, account, passwordHash, now, {
           emailConfirmedAt: account.emailConfirmedAt ?? now,
         });
+        if (account.emailConfirmedAt === undefined) await revokeKeys(tx, account, now);
       },
       getResponse: () => ({ status: 204 }),
       audit: ({ account }) => ({ subject: account.id }),
@@ -113,7 +114,8 @@ export function resetPassword(parts: AccountParts): Route {
       },
       description: {
         summary: 'Set a new password with a ticket',
-        details: 'Ends every token and session. A second factor stays, and is asked for at the next login.',
+        details:
+          'Ends every token and session. A second factor stays, and is asked for at the next login. Where the address had never been confirmed, the keys are revoked too.',
         answers: { 204: { description: 'Set: log in with it.' } },
       },
     },
@@ -186,6 +188,12 @@ async function putPassword(
   await tx.accounts.update(id, { passwordHash, ...more });
   await endAll(tx, id);
   await tx.outbox.add(letter({ kind: 'password-changed', account: id, at: now }));
+}
+
+/** Whoever registered with an address that is somebody else's still has the key that they were given. */
+async function revokeKeys({ consumers }: Transaction, { consumer }: Account, now: number): Promise<void> {
+  if (consumer === undefined) return;
+  for (const { keyid } of consumers.keysOf(consumer)) await consumers.revokeKey(keyid, now);
 }
 
 /** Ends every token, session and ticket of an account. */

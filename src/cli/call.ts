@@ -13,15 +13,14 @@ import {
   guardPlainHttp,
   type PreparedRequest,
   prepareRequest,
-  readCredentialsFile,
   signingKey,
 } from '../client/index.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
-import { type Config, credentialsFile } from '../config/config.ts';
-import { demoFile } from '../consumers/demo.ts';
+import type { Config } from '../config/config.ts';
 import { CountersignError } from '../errors.ts';
 import { serializeString } from '../signatures/structured-fields.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
+import { readGivenCredentials } from './given-credentials.ts';
 import { trustedRoots } from './trusted-roots.ts';
 
 interface CallOptions extends CommonOptions {
@@ -104,8 +103,7 @@ async function prepare(
   argument: string | undefined,
   options: CallOptions,
 ): Promise<{ prepared: PreparedRequest; credentials: Credentials }> {
-  const file = options.credentials ?? credentialsFile() ?? demoFile(configOf(options).data);
-  const credentials = await readCredentialsFile(file);
+  const credentials = await readGivenCredentials(options);
   const { origin, target } = split(url, () => credentials.url ?? defaultOrigin(configOf(options)));
   const headers = [...options.header];
   if (options.idempotencyKey !== undefined)

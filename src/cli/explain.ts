@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import { readCredentialsFile, type SigningKey, signingKey } from '../client/credentials.ts';
+import { type SigningKey, signingKey } from '../client/credentials.ts';
 import { type Explanation, explain as explainRequest } from '../client/explain/diagnosis.ts';
 import { type GatewayAnswer, readGivenAnswer, readRecordedAnswer } from '../client/explain/gateway-answer.ts';
 import { askGateway, isAskable } from '../client/explain/inquiry.ts';
@@ -13,11 +13,10 @@ import { reportOf } from '../client/explain/report.ts';
 import { readRequestFile } from '../client/explain/request-file.ts';
 import { createTransport, type TlsOptions } from '../client/transport.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
-import { credentialsFile } from '../config/config.ts';
-import { demoFile } from '../consumers/demo.ts';
 import { CountersignError } from '../errors.ts';
 import type { RequestMessage } from '../signatures/components.ts';
-import { type CommonOptions, command, configOf, print, REFUSED } from './command.ts';
+import { type CommonOptions, command, print, REFUSED } from './command.ts';
+import { readGivenCredentials } from './given-credentials.ts';
 import { trustedRoots } from './trusted-roots.ts';
 
 interface ExplainOptions extends CommonOptions {
@@ -72,8 +71,7 @@ function seconds(text: string): number {
 }
 
 async function run(file: string, options: ExplainOptions): Promise<void> {
-  const path = options.credentials ?? credentialsFile() ?? demoFile(configOf(options).data);
-  const credentials = await readCredentialsFile(path);
+  const credentials = await readGivenCredentials(options);
   const key = signingKey(credentials);
   const recorded = readRequestFile(read(file, 'request'), options.entry);
   const message = messageOf(recorded, { url: options.url, gateway: key.url });

@@ -294,6 +294,13 @@ describe.concurrent('a call that is refused or fails exits with 1', () => {
     expect(stderr).toContain('(credentials-invalid)');
   });
 
+  it('in a folder without a demo consumer, and says what to name', async () => {
+    const { code, stderr } = await call(['GET', '/v1/ping', '--data', join(folder, 'elsewhere')]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('(credentials-invalid)') });
+    for (const way of ['COUNTERSIGN_DATA', '--credentials']) expect(stderr).toContain(way);
+    expect(stderr).not.toContain('ENOENT');
+  });
+
   it('with a body that cannot be read, and a URL that cannot be called', async () => {
     expect((await call(['POST', '/v1/echo', '-d', '@nowhere'])).stderr).toContain('(request-invalid)');
     const { code, stderr } = await call(['GET', 'http://[nonsense/v1/ping']);

@@ -102,6 +102,13 @@ describe.concurrent('ca init', () => {
     expect(days).toBeLessThan(30.1);
   });
 
+  it('makes no root whose fingerprint a faulty configuration would keep from its operator', async () => {
+    const folder = copy();
+    const { detail } = failure(await init('second', folder, ['--json', '--config', 'nowhere.yaml']));
+    expect(detail).toContain('nowhere.yaml');
+    expect(existsSync(join(folder, 'second'))).toBe(false);
+  });
+
   it('puts the public half where the gateway of the data folder looks, and never over another', async () => {
     const folder = copy();
     const data = join(folder, 'data');
@@ -300,6 +307,15 @@ describe.concurrent('ca issue --csr', () => {
     const folder = copy();
     expect(failure(await run(folder, `${line} --json`)).code).toBe(expected);
     expect(existsSync(join(folder, 'chain.pem'))).toBe(false);
+  });
+
+  it('puts the certificate in the place of no device, folder or link, and issues none', async () => {
+    const folder = copy();
+    const before = readFileSync(join(folder, 'issuer/ledger.jsonl'), 'utf8');
+    symlinkSync('elsewhere', join(folder, 'chain.pem'));
+    const { code, detail } = failure(await run(folder, `${ISSUE} --json`));
+    expect([code, detail]).toEqual(['certificate-invalid', expect.stringContaining('not a regular file')]);
+    expect(readFileSync(join(folder, 'issuer/ledger.jsonl'), 'utf8')).toBe(before);
   });
 
   it('refuses a key file that is cut off, and a folder that others can read', async () => {

@@ -9,7 +9,7 @@ import { replaceFile } from '../../issuer/folder.ts';
 import { toPkcs12 } from '../../issuer/private-key.ts';
 import { type CommonOptions, command, print, printJson } from '../command.ts';
 import { isoTime } from '../time.ts';
-import { readGiven } from './given-file.ts';
+import { readGiven, refuseSpecial } from './given-file.ts';
 import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
 
 interface ExportOptions extends CommonOptions, PassphraseOptions {
@@ -36,6 +36,7 @@ export function exportBundle(): Command {
 
 async function run(options: ExportOptions): Promise<void> {
   const { chain: chainFile, key: keyFile, out, name, json } = options;
+  refuseSpecial(out, 'certificate-invalid');
   const chain = readChain(chainFile);
   const key = readKey(keyFile);
   const [leaf] = chain;

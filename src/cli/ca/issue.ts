@@ -17,7 +17,7 @@ import { Lock, lockOf } from '../../issuer/lock.ts';
 import { type CertificateUse, certificateUses, namesText } from '../../issuer/names.ts';
 import { type CommonOptions, command, print, printJson } from '../command.ts';
 import { isoTime } from '../time.ts';
-import { readGiven } from './given-file.ts';
+import { readGiven, refuseSpecial } from './given-file.ts';
 import { ACCEPT_CLOCK, issueOnce } from './pass.ts';
 import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
 
@@ -69,6 +69,7 @@ async function run(
 
 async function issueByHand(options: ByHandOptions): Promise<void> {
   const { dir, csr, profile: use, out, json } = options;
+  refuseSpecial(out, 'certificate-invalid');
   const request = readRequest(readGiven(csr, MAX_REQUEST_BYTES, 'certificate-request-refused'));
   const passphrase = await readPassphrase(options);
   const lock = await Lock.acquire(lockOf(dir));

@@ -173,6 +173,13 @@ describe('the first certificate', () => {
     rmSync(join(folder, 'trust.pem'));
     expect(() => new Renewal(folder)).toThrow(/There is no root in .*trust\.pem/);
   });
+
+  it('is not asked for where a leaf lies among the roots', async () => {
+    const folder = issuer.newFolder();
+    const csr = certificateRequest(newCertificateKey(), { dns: ['localhost'], ip: [], uri: [] });
+    writeFileSync(join(folder, 'trust.pem'), await issuer.leaf(csr, { from: Date.now() }));
+    expect(() => new Renewal(folder)).toThrow(/trust\.pem holds a certificate that is no root's/);
+  });
 });
 
 describe('the next certificate', () => {
@@ -285,6 +292,7 @@ describe('an answer that is unfit', () => {
     ['that has not begun', { from: Date.now() + 13 * HOUR }, /lies ahead/],
     ['for another use', { use: 'client' }, /not for the use "server"/],
     ["that is an issuer's", { ca: true }, /that of an issuer/],
+    ['that OpenSSL alone finds unfit', { strange: '1.2.3.4' }, /a handshake with it fails/],
   ])('%s is said and not used, and what is in force stays', async (_what, given, why) => {
     const { renewal, serialNumber, id, csr } = await start();
     issuer.put(id, await issuer.leaf(csr, { from: renewal.now, ...given }));

@@ -32,6 +32,8 @@ export interface Given {
   readonly life?: number;
   readonly use?: 'server' | 'client' | 'both';
   readonly ca?: boolean;
+  /** The identifier of an extension that is critical, and that nobody knows. */
+  readonly strange?: string;
 }
 
 /** What `ID.json` says. */
@@ -142,7 +144,7 @@ export class TestIssuer {
   /** @returns the leaf and the root in PEM. The names are those that were asked for, unless told. */
   async leaf(request: x509.Pkcs10CertificateRequest | string, given: Given = {}): Promise<string> {
     const csr = typeof request === 'string' ? new x509.Pkcs10CertificateRequest(request) : request;
-    const { from = Date.now(), life = 12 * 3600, use = 'server', ca = false } = given;
+    const { from = Date.now(), life = 12 * 3600, use = 'server', ca = false, strange } = given;
     const asked = csr.getExtension('2.5.29.17');
     const isNames = asked instanceof x509.SubjectAlternativeNameExtension;
     const names = given.names ?? (isNames ? asked.names.toJSON() : []);
@@ -159,6 +161,7 @@ export class TestIssuer {
         new x509.BasicConstraintsExtension(ca, undefined, true),
         new x509.ExtendedKeyUsageExtension(USAGES_OF[use]),
         new x509.SubjectAlternativeNameExtension(names, true),
+        ...(strange === undefined ? [] : [new x509.Extension(strange, true, Buffer.of(5, 0))]),
       ],
     });
     this.issued++;

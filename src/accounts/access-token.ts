@@ -28,12 +28,8 @@ export interface AccessToken {
   /** What the account has of the token's roles. */
   readonly roles: readonly string[];
   readonly generation: number;
-  /** `jti`: random. */
-  readonly id: string;
   /** Of the refresh tokens that it was issued with: `sid`. */
   readonly family: string;
-  /** Epoch seconds. */
-  readonly expiresAt: number;
 }
 
 export interface AccessTokensParts {
@@ -103,24 +99,21 @@ export class AccessTokens {
           requiredClaims: ['iss', 'aud', 'sub', 'jti', 'iat', 'exp', 'gen', 'roles', 'sid'],
         },
       );
-      const { sub: account, gen: generation, roles, jti: id, sid: family, exp: expiresAt } = payload;
+      const { sub: account, gen: generation, roles, sid: family } = payload;
       if (
         typeof account !== 'string' ||
         typeof generation !== 'number' ||
-        typeof id !== 'string' ||
         typeof family !== 'string' ||
-        typeof expiresAt !== 'number' ||
         !isRoleList(roles)
       ) {
         throw notOurs();
       }
-      return { account, generation, roles, id, family, expiresAt };
+      return { account, generation, roles, family };
     } catch (error) {
       if (error instanceof errors.JWTExpired) {
         throw tokenInvalid('This token has expired: get another with the refresh token.');
       }
-      // Also what jose throws at text that is no JSON, or of another shape.
-      if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError) {
+      if (error instanceof errors.JOSEError) {
         throw notOurs();
       }
       throw error;

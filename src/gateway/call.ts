@@ -37,8 +37,6 @@ export interface Person {
   readonly kind: PersonalKind;
   /** The roles that the token or session was issued with; undefined where it grants all that the account has. */
   readonly roles: readonly string[] | undefined;
-  /** The access token's `jti`. */
-  readonly tokenId?: string;
   /** Of the refresh tokens that the access token was issued with: logging out ends it. */
   readonly family?: string;
   /** The hash of the session's id, as it is stored. */

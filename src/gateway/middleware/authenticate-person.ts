@@ -95,10 +95,10 @@ export function authenticatePerson({ clock, people, commitGroup }: AuthenticateP
   }
 
   async function byToken(value: string): Promise<Known> {
-    const { account, roles, generation, id, family } = await accessTokens.verify(value);
+    const { account, roles, generation, family } = await accessTokens.verify(value);
     return {
       account,
-      person: { account: account.id, generation, kind: 'bearer', roles, tokenId: id, family },
+      person: { account: account.id, generation, kind: 'bearer', roles, family },
     };
   }
 

@@ -36,9 +36,10 @@ export interface Handshake {
   readonly certificate: X509Certificate | undefined;
 }
 
-/** Undefined where it counts for nothing whatever the time: not authorized, or without exactly one URI name. */
+/** Undefined where it counts for nothing whatever the time: not authorized, an issuer's, or not with one URI name. */
 export function shownBy({ authorized, resumed, certificate }: Handshake): ShownCertificate | undefined {
-  if (!authorized || resumed || !certificate) return undefined;
+  // OpenSSL lets an issuer's own certificate call, where that doesn't say what its key is for.
+  if (!authorized || resumed || !certificate || certificate.ca) return undefined;
   const uri = uriNameOf(certificate.subjectAltName);
   const serial = serialOf(certificate.serialNumber);
   const notBefore = Math.floor(Date.parse(certificate.validFrom) / 1000);

@@ -47,6 +47,7 @@ const worthless: readonly (readonly [string, () => Identity | undefined])[] = [
   ['no certificate', () => undefined],
   ['one of a foreign root', () => foreign.leaf(`URI:${SHOP}`, { usage: 'clientAuth' })],
   ['one for servers', () => scene.client(`URI:${SHOP}`, { usage: 'serverAuth' })],
+  ["one that is an issuer's own", () => scene.client(`URI:${SHOP}`, { ca: true })],
   ['one that has ended', () => scene.client(`URI:${SHOP}`, { days: 0 })],
   ['one with two URI names', () => scene.client(`URI:${SHOP},URI:spiffe://example.com/bank`)],
   ['one with the same URI name twice', () => scene.client(`URI:${SHOP},URI:${SHOP}`)],

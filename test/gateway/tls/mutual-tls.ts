@@ -79,7 +79,7 @@ export class MutualTls {
   }
 
   /** A certificate of the trusted root, for clients. */
-  client(names = `URI:${SHOP}`, options: { usage?: string; days?: number } = {}): Identity {
+  client(names = `URI:${SHOP}`, options: { usage?: string; days?: number; ca?: boolean } = {}): Identity {
     return this.root.leaf(names, { usage: 'clientAuth', ...options });
   }
 

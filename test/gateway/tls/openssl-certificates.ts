@@ -11,6 +11,8 @@ export interface Identity {
 }
 
 const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+const LEAF = 'keyUsage=critical,digitalSignature';
+const ISSUER = 'keyUsage=critical,digitalSignature,keyCertSign\nbasicConstraints=critical,CA:TRUE';
 const RSA2048 = ['-newkey', 'rsa:2048'];
 
 export class OpensslRoot {
@@ -30,22 +32,22 @@ export class OpensslRoot {
   }
 
   /** @param names as openssl writes them: `IP:127.0.0.1,DNS:localhost`. */
-  leaf(names: string, { key = 'p256', usage = 'serverAuth', days = 1 } = {}): Identity {
+  leaf(names: string, { key = 'p256', usage = 'serverAuth', days = 1, ca = false } = {}): Identity {
     const name = `leaf-${++this.made}`;
     const csr = join(this.folder, `${name}.csr`);
     const keyKind = key === 'rsa' ? RSA2048 : P256;
     this.run('req', ...keyKind, '-nodes', '-subj', '/', '-keyout', this.path(`${name}.key`), '-out', csr);
-    const chain = this.sign(readFileSync(csr, 'utf8'), names, { usage, days });
+    const chain = this.sign(readFileSync(csr, 'utf8'), names, { usage, days, ca });
     return { key: this.read(`${name}.key`), chain };
   }
 
   /** Signs a request as it stands, its names aside. @returns the leaf in PEM. */
-  sign(csr: string, names: string, { usage = 'serverAuth', days = 1 } = {}): string {
+  sign(csr: string, names: string, { usage = 'serverAuth', days = 1, ca = false } = {}): string {
     const name = `signed-${++this.made}`;
     writeFileSync(this.path(`${name}.csr`), csr);
     writeFileSync(
       this.path(`${name}.ext`),
-      `subjectAltName=critical,${names}\nextendedKeyUsage=${usage}\nkeyUsage=critical,digitalSignature\n`,
+      `subjectAltName=critical,${names}\nextendedKeyUsage=${usage}\n${ca ? ISSUER : LEAF}\n`,
     );
     const by = ['-CA', this.path('root.pem'), '-CAkey', this.path('root.key')];
     const files = ['-in', this.path(`${name}.csr`), '-out', this.path(`${name}.pem`)];

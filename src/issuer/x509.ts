@@ -13,7 +13,6 @@ export {
   GeneralName,
   KeyUsageFlags,
   KeyUsagesExtension,
-  Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,

@@ -2,13 +2,12 @@
  * `countersign ca request`: a new key and a certificate request for it, on the machine that will use them.
  * @module
  */
-import { generateKeyPairSync } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Command } from 'commander';
+import { certificateRequest, newCertificateKey } from '../../client/certificate/certificate-request.ts';
 import { CountersignError } from '../../errors.ts';
 import { createFile } from '../../issuer/folder.ts';
 import { countOf, namesText, readNames, refused } from '../../issuer/names.ts';
-import { writeRequest } from '../../issuer/request-draft.ts';
 import { type CommonOptions, command, print, printJson } from '../command.ts';
 import { collect } from '../issued-key.ts';
 
@@ -30,12 +29,12 @@ export function request(): Command {
     .action(run);
 }
 
-async function run({ dns, ip, uri, out, keyOut, json }: RequestOptions): Promise<void> {
+function run({ dns, ip, uri, out, keyOut, json }: RequestOptions): void {
   const names = readNames({ dns, ip, uri });
   if (countOf(names) === 0) throw refused('It names nobody: give --dns, --ip or --uri.');
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const pem = await writeRequest(privateKey, names);
-  putNew(keyOut, privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), 0o600);
+  const key = newCertificateKey();
+  const pem = certificateRequest(key, names);
+  putNew(keyOut, key.export({ format: 'pem', type: 'pkcs8' }).toString(), 0o600);
   try {
     putNew(out, pem, 0o644);
   } catch (error) {

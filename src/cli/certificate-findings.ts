@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import { parseCertificates } from '../client/certificate/certificate.ts';
 import type { Config } from '../config/config.ts';
 import { CountersignError } from '../errors.ts';
-import { tlsFolder } from '../gateway/tls/gateway-certificate.ts';
+import { tlsFolder, trustFile } from '../gateway/tls/gateway-certificate.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const CHECK = 'certificate';
+/** Seconds. */
+const DAY = 24 * 3600;
 /** Runs beyond these are not counted one by one. */
 const MOST_MISSED = 100;
 
@@ -21,6 +23,12 @@ export function checkCertificates({ data, tls }: Pick<Config, 'data' | 'tls'>, n
   const file = join(tlsFolder(data), 'current.pem');
   if (!existsSync(file)) {
     if (!tls) return [];
+    const trust = trustFile(data);
+    if (!existsSync(trust)) {
+      return [
+        warning(CHECK, `There is no root in ${trust}: put the issuer's root.pem there; no start without it.`),
+      ];
+    }
     return [warning(CHECK, `There is none yet; a start asks for it, and waits for ${tls.outbox} to answer.`)];
   }
   try {
@@ -45,7 +53,7 @@ function certificateFinding(
   const which = `The ${name} ${serialNumber}, issued ${new Date(from).toISOString()}`;
   if (secondsLeft <= 0)
     return failure(CHECK, `${which}, ended ${-secondsLeft} s ago: nobody can connect. See to the issuer.`);
-  const detail = `${which}, has ${secondsLeft} s left`;
+  const detail = `${which}, has ${inWords(secondsLeft)} left`;
   const share = (to - now) / (to - from);
   if (share > 1 / 3) return ok(CHECK, detail);
   const what = name === 'root' ? 'make the next root: countersign ca rotate' : 'see to the issuer';
@@ -53,6 +61,11 @@ function certificateFinding(
     CHECK,
     `${detail}, ${share > 1 / 6 ? 'less than a third' : 'less than a sixth'} of its life; ${what}.`,
   );
+}
+
+/** Seconds where they count, days for a root. */
+function inWords(seconds: number): string {
+  return seconds < 3 * DAY ? `${seconds} s` : `${Math.floor(seconds / DAY)} days`;
 }
 
 /**

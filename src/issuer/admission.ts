@@ -64,6 +64,10 @@ export function authenticate(
   return { seen, document, csr };
 }
 
+/** For the operator: a request is decided once, so mending the profile alone brings no certificate. */
+const ASK_ANEW =
+  'It is decided once: carry rejected/ back into the inbox that it came from, and the requester asks anew.';
+
 export interface Rules {
   /** SHA-256 of the DER of each root that may be asked: while they change, requesters know one or the other. */
   readonly issuers: ReadonlySet<string>;
@@ -82,7 +86,8 @@ export function admit({ seen, document, csr }: AuthenticRequest, rules: Rules): 
   const { spki, names, keyDigest } = readRequest(csr);
   const { requester, use } = document;
   const entry = profile.requesters.get(requester);
-  if (!entry) throw refused(`The profile has nothing for ${requester}.`);
+  if (!entry)
+    throw refused(`profile.yaml has nothing for ${requester}: write there what it may have. ${ASK_ANEW}`);
   checkProfile({ names, use }, entry);
   checkConstraints(names, constraints);
   const held = history.heldByAnother(names, requester, now);
@@ -96,7 +101,7 @@ export function admit({ seen, document, csr }: AuthenticRequest, rules: Rules): 
 }
 
 function refuseOld({ id, requester, document, requestKey, sequence }: SeenRequest, history: History): void {
-  if (history.hasSeen(document)) throw refused('This very request was decided before.');
+  if (history.hasSeen(document)) throw refused(`This very request was decided before. ${ASK_ANEW}`);
   const last = history.sequenceOf(requestKey);
   if (last !== undefined && sequence <= last) {
     throw refused(`Its sequence is ${sequence}, and ${requester} has come to ${last} already.`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkCertificates, checkIssuer } from '../../src/cli/certificate-findings.ts';
 import { certificateRequest, newCertificateKey } from '../../src/client/certificate/certificate-request.ts';
+import type { TlsSettings } from '../../src/config/config.ts';
 import { createAuthority } from '../../src/issuer/authority.ts';
 import { runPass } from '../../src/issuer/pass.ts';
 import { testIssuer } from '../client/certificate/test-issuer.ts';
@@ -12,6 +13,16 @@ import { testIssuer } from '../client/certificate/test-issuer.ts';
 const issuer = await testIssuer();
 const HOUR = 3600_000;
 const START = Math.floor(Date.now() / 1000) * 1000;
+
+const TLS: TlsSettings = {
+  development: false,
+  names: ['localhost'],
+  uris: [],
+  requester: 'gateway',
+  inbox: 'in',
+  outbox: 'out',
+  clientCertificates: 'off',
+};
 
 let data: string;
 
@@ -34,6 +45,19 @@ describe('a certificate', () => {
     const [leaf, root] = checkCertificates({ data, tls: undefined }, START + hours * HOUR);
     expect(leaf).toMatchObject({ check: 'certificate', status, detail: expect.stringMatching(detail) });
     expect(root?.detail).toMatch(/^The root /);
+  });
+
+  it('that is awaited needs a root first', () => {
+    const other = mkdtempSync(join(data, 'other-'));
+    const [found] = checkCertificates({ data: other, tls: TLS }, START);
+    expect(found).toMatchObject({
+      status: 'warning',
+      detail: expect.stringContaining('There is no root in'),
+    });
+    mkdirSync(join(other, 'tls'));
+    writeFileSync(join(other, 'tls', 'trust.pem'), issuer.trust);
+    const [asked] = checkCertificates({ data: other, tls: TLS }, START);
+    expect(asked?.detail).toContain('waits for out to answer');
   });
 
   it('that cannot be read is a failure, and one that is not there is none', () => {
@@ -61,7 +85,7 @@ describe('an issuer', () => {
     });
     const at = (hours: number) => checkIssuer(dir, '0 */6 * * *', clock.now() + hours * HOUR);
     expect(await at(0)).toMatchObject([
-      { check: 'certificate', status: 'ok' },
+      { check: 'certificate', status: 'ok', detail: expect.stringMatching(/has 18\d\d days left$/) },
       { status: 'warning', detail: expect.stringContaining('no pass yet') },
     ]);
     const [inbox, outbox] = [join(data, 'inbox'), join(data, 'outbox')];

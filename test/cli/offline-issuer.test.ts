@@ -1,7 +1,16 @@
 /** `countersign ca enrol`, `ca issue --once`, `ca run` and `ca verify`, as an operator types them. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
@@ -215,6 +224,18 @@ describe('ca enrol', () => {
     ['with a key that is not there', ['gateway', '--key', '/nowhere.pem'], 1],
   ])('fails %s', async (_what, args, code) => {
     expect((await issuer.admin.run(['ca', 'enrol', ...args, '--dir', issuer.dir])).code).toBe(code);
+  });
+
+  it('says where the profile grants the requester nothing yet', async () => {
+    const dir = join(temporaryFolder(), 'issuer');
+    cpSync(issuer.dir, dir, { recursive: true });
+    const told = async (name: string, ...more: string[]) => {
+      const args = ['ca', 'enrol', name, '--dir', dir, '--key', issuer.publicKeyFile, ...more];
+      return (await issuer.admin.run(args)).stdout;
+    };
+    expect(await told('gateway')).not.toContain('profile.yaml');
+    rmSync(join(dir, 'requesters'), { recursive: true });
+    expect(await told('shop')).toContain('profile.yaml has nothing for shop yet');
   });
 
   it('makes nothing in a folder that is no issuer', async () => {

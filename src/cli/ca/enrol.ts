@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../../clock.ts';
 import { CountersignError } from '../../errors.ts';
 import { readAuthority } from '../../issuer/authority.ts';
+import { PROFILE_FILE, readProfile } from '../../issuer/profile.ts';
 import { enrol as enrolRequester, findRequester, requesterNames } from '../../issuer/requesters.ts';
 import { type CommonOptions, command, print, printJson, printTable } from '../command.ts';
 import { isoTime } from '../time.ts';
@@ -53,6 +54,20 @@ async function run(name: string | undefined, options: EnrolOptions, self: Comman
   else {
     print(`${name} is ${change}, until ${lapses}.`);
     print(`Its request key is ${fingerprint}; see that the requester names the same.`);
+    if (!isGranted(options.dir, name)) {
+      print(
+        `${PROFILE_FILE} has nothing for ${name} yet: write there what it may have, before its request comes.`,
+      );
+    }
+  }
+}
+
+/** False also where the profile can't be read, which the next pass tells in full. */
+function isGranted(dir: string, name: string): boolean {
+  try {
+    return readProfile(dir).requesters.has(name);
+  } catch {
+    return false;
   }
 }
 

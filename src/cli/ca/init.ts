@@ -48,8 +48,9 @@ export function init(): Command {
 async function run(options: InitOptions): Promise<void> {
   const { dir, name, permitDns: dns, permitUri: uri, permitIp: ip, days } = options;
   const plan = { dir, name, constraints: { dns, ip, uri }, clock: systemClock };
-  // Before anybody types a passphrase.
+  // Before anybody types a passphrase, and before there is a root whose fingerprint would go untold.
   checkDraft(plan);
+  const { data } = configOf(options);
   const passphrase = await readPassphrase(options, true);
   const lifetime = days === undefined ? {} : { lifetime: days * DAY };
   const { fingerprint, notAfter, constraints, pem } = await createAuthority({
@@ -57,7 +58,7 @@ async function run(options: InitOptions): Promise<void> {
     passphrase,
     ...lifetime,
   });
-  const trust = publish(pem, options);
+  const trust = publish(pem, data, options);
   const until = isoTime(notAfter);
   if (options.json) {
     printJson({ dir: resolve(dir), name, fingerprint, notAfter: until, permitted: constraints, trust });
@@ -77,8 +78,7 @@ interface Trust {
 }
 
 /** Puts the public half where a gateway on this machine looks for it. None where no gateway has a data folder here. */
-function publish(pem: string, options: CommonOptions): Trust | null {
-  const { data } = configOf(options);
+function publish(pem: string, data: string, options: CommonOptions): Trust | null {
   const isMeant = options.data !== undefined || data !== resolve('.countersign') || existsSync(data);
   if (!isMeant) return null;
   const file = trustFile(data);

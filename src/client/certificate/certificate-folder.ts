@@ -63,10 +63,17 @@ export class CertificateFolder {
     return this.file('trust.pem');
   }
 
-  /** The roots in PEM, as they lie there now. `certificate-invalid` where there is none. */
+  /** The roots in PEM, as they lie there now. `certificate-invalid` where there is none, or something else beside them. */
   trust(): string {
     const pem = readPlainFile(this.trustFile);
-    if (pem !== undefined && parseCertificates(pem).length > 0) return pem;
+    const found = parseCertificates(pem ?? '');
+    if (found.some(({ ca }) => !ca)) {
+      throw new CountersignError(
+        'certificate-invalid',
+        `${this.trustFile} holds a certificate that is no root's: put nothing there but the issuer's root.pem.`,
+      );
+    }
+    if (pem !== undefined && found.length > 0) return pem;
     throw new CountersignError(
       'certificate-invalid',
       `There is no root in ${this.trustFile}: put the issuer's root.pem there, and compare its fingerprint with the one that "countersign ca init" printed.`,
@@ -78,17 +85,23 @@ export class CertificateFolder {
     const chain = readPlainFile(this.file('current.pem'));
     const leaf = chain === undefined ? undefined : parseCertificates(chain)[0];
     if (chain === undefined || !leaf) return undefined;
-    const pending = this.key('pending.key');
-    if (pending && leaf.publicKey.equals(createPublicKey(pending))) this.endReplacement();
+    if (this.holds('pending.key', leaf)) this.endReplacement();
     const key = this.key('current.key');
     return key && { chain, key };
   }
 
   /** Puts a certificate that was issued for the pending key in the place of the one before, whose key is gone then. */
-  replace({ leaf, root }: Certificate): void {
+  replace({ leaf, root, key }: Certificate): void {
     // The root is for tools to show; peers get the leaf alone.
     replaceFile(this.file('current.pem'), `${leaf.toString()}${root.toString()}`, 0o644);
-    this.endReplacement();
+    if (this.holds('pending.key', leaf)) this.endReplacement();
+    // Another process took it before, and may ask for the next key already.
+    else if (!this.holds('current.key', leaf)) replaceFile(this.file('current.key'), keyPem({ key }));
+  }
+
+  private holds(name: string, { publicKey }: Certificate['leaf']): boolean {
+    const key = this.key(name);
+    return key !== undefined && publicKey.equals(createPublicKey(key));
   }
 
   private endReplacement(): void {

@@ -179,7 +179,7 @@ export class GatewayCertificate {
       this.warnOfRoot();
     } else if (told.event === 'trusted') {
       const { version } = told;
-      logger.warn({ version }, 'the trust bundle was taken over: other roots are trusted from now on');
+      logger.warn({ version }, 'the trust bundle was taken over: the roots in it are trusted from now on');
     } else if (told.event === 'failed') {
       logger.error(
         { detail: told.detail },
@@ -205,6 +205,6 @@ function firstSteps(
     'no certificate yet, so nothing is listened on:',
     `1. on the issuer's box, once: countersign ca enrol ${requester} --key ${requestKeyFile} (its public half, carried there)`,
     `2. carry ${id}.csr, .json and .sig from ${inbox} to the issuer's inbox`,
-    `3. carry ${id}.pem from its outbox to ${outbox}`,
+    `3. carry ${id}.pem from its outbox to ${outbox}, or where it was refused, rejected/ from its inbox into ${inbox}: then it is asked for anew`,
   ].join(' ');
 }

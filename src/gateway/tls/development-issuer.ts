@@ -84,7 +84,8 @@ export class DevelopmentIssuer {
     try {
       const publicKey = readFileSync(join(tlsFolder(data), 'request.pub.pem'), 'utf8');
       // Each time, since an approval lapses after 30 days.
-      enrol({ folder: this.dir, name: tls.requester, publicKey, replace: true, clock });
+      const approval = { folder: this.dir, name: tls.requester, publicKey, replace: true, clock };
+      await enrol({ ...approval, acceptClock: true });
       const { inbox, outbox } = tls;
       const onOutcome = (outcome: Outcome) => {
         if (outcome.outcome !== 'issued') logger.error(outcome, 'the development issuer issued nothing');

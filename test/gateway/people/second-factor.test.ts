@@ -123,14 +123,11 @@ describe('handing over', () => {
     const enrolment = await scene.enrol(boss, true);
     const { json } = await scene.logIn({ email: 'boss@example.org', totp: scene.code(enrolment) });
     const account = await scene.addAccount(EMAIL, ...roles);
-    const handOver = (id: string) =>
-      scene.call({
-        method: 'POST',
-        path: `/v1/accounts/${id}/second-factor`,
-        bearer: json.accessToken,
-        headers: idempotencyKey(),
-      });
-    return { scene, boss, account, handOver };
+    const post = (path: string) =>
+      scene.call({ method: 'POST', path, bearer: json.accessToken, headers: idempotencyKey() });
+    const handOver = (id: string) => post(`/v1/accounts/${id}/second-factor`);
+    const reset = (id: string) => post(`/v1/accounts/${id}/second-factor/reset`);
+    return { scene, boss, account, handOver, reset };
   }
 
   test('opens a role that asks for a code to somebody who has none, by the first code', async () => {
@@ -157,8 +154,9 @@ describe('handing over', () => {
   });
 
   test('is not for oneself, nor for somebody with roles that one lacks, nor for who has no such role', async () => {
-    const { scene, boss, account, handOver } = await operatorAnd('operator');
+    const { scene, boss, account, handOver, reset } = await operatorAnd('operator');
     expect((await handOver(boss.id)).json.code).toBe('conflict');
+    expect((await reset(boss.id)).json.code).toBe('conflict');
     expect((await handOver(account.id)).json.code).toBe('role-missing');
     expect((await handOver('0'.repeat(24))).json.code).toBe('not-found');
     await scene.addAccount('bob@example.org', 'orders');

@@ -6,6 +6,7 @@
 import type { Account, AccountReader } from '../../../accounts/account.ts';
 import { consumerRoles } from '../../../accounts/registration.ts';
 import { roleFaults } from '../../../consumers/consumer.ts';
+import type { SecurityContext } from '../../../security/security-context.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
@@ -19,6 +20,7 @@ import { accountTag, factorState, knownAccount, personOf } from './account-item.
 import type { AccountParts } from './account-parts.ts';
 import { endAll } from './password.ts';
 import { accountChange, accountFilter, accountItem } from './schemas.ts';
+import { refuseOwn } from './second-factor.ts';
 
 const READ = 'operator:accounts:read';
 const CHANGE = 'operator:accounts';
@@ -132,7 +134,9 @@ export function resetSecondFactor(parts: AccountParts): Route {
     name: 'account.reset-second-factor',
     summary: 'Remove the second factor of an account, with its recovery codes',
     details: 'Ends its tokens and sessions.',
-    async apply(tx, { id }) {
+    async apply(tx, account, context) {
+      refuseOwn(context, account);
+      const { id } = account;
       await tx.accounts.removeSecondFactor(id);
       await endAll(tx, id);
     },
@@ -151,7 +155,7 @@ interface Action {
   readonly name: string;
   readonly summary: string;
   readonly details?: string;
-  apply(tx: Transaction, account: Account): Promise<void>;
+  apply(tx: Transaction, account: Account, context: SecurityContext): Promise<void>;
 }
 
 /** What an operator does to an account, with no more to say. */

@@ -16,6 +16,7 @@ import {
 import { epochSeconds } from '../../../clock.ts';
 import { CountersignError } from '../../../errors.ts';
 import type { EndpointResult } from '../../../idempotency/endpoint.ts';
+import type { SecurityContext } from '../../../security/security-context.ts';
 import { type Context, OPERATORS, type Person, type Route } from '../../call.ts';
 import { type ApiInput, checkInput } from '../api-input.ts';
 import { endpointRoute, type PreparedInput } from '../endpoint-route.ts';
@@ -137,12 +138,7 @@ export function handOverSecondFactor(parts: PeopleParts): Route {
         const { account } = state;
         checkIfMatch(ifMatch, accountTag(account));
         refuseBeyond(context, account.roles);
-        if (context.account === account.id) {
-          throw new CountersignError(
-            'conflict',
-            'This is your own account: POST /v1/account/totp enrols, and asks for password and code.',
-          );
-        }
+        refuseOwn(context, account);
         return state;
       },
       async apply(tx, { account: { id }, drawn }) {
@@ -163,6 +159,15 @@ export function handOverSecondFactor(parts: PeopleParts): Route {
       },
     },
     parts,
+  );
+}
+
+/** A token alone doesn't touch the factor of who bears it. @throws conflict */
+export function refuseOwn(context: SecurityContext, { id }: Account): void {
+  if (context.account !== id) return;
+  throw new CountersignError(
+    'conflict',
+    'This is your own account: POST /v1/account/totp enrols, and asks for password and code.',
   );
 }
 

@@ -15,6 +15,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Certificate } from '../../../src/client/certificate/certificate.ts';
+import { CertificateFolder } from '../../../src/client/certificate/certificate-folder.ts';
 import {
   certificateRequest,
   newCertificateKey,
@@ -432,6 +434,21 @@ describe('two processes on one folder', () => {
     await one.pass();
     const found = await Promise.all([one.first(), other.first()]);
     expect(new Set(found.map(({ leaf }) => leaf.serialNumber)).size).toBe(1);
+  });
+
+  it('keep key and chain together where the other asks for the next key already', async () => {
+    const renewal = await new Renewal().settle();
+    await renewal.close();
+    const store = new CertificateFolder(renewal.folder);
+    const certificate = renewal.current() as Certificate;
+    const its = renewal.text('current.key');
+    store.newPending();
+    store.replace(certificate);
+    expect(renewal.text('current.key')).toBe(its);
+    expect(store.pending()).toBeDefined();
+    writeFileSync(join(renewal.folder, 'current.key'), renewal.text('pending.key'));
+    store.replace(certificate);
+    expect(renewal.text('current.key')).toBe(its);
   });
 
   it('take up what the other has put in force meanwhile, where it serves them', async () => {

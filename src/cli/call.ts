@@ -16,7 +16,7 @@ import {
   signingKey,
 } from '../client/index.ts';
 import { epochSeconds, systemClock } from '../clock.ts';
-import type { Config } from '../config/config.ts';
+import { type Config, originText } from '../config/config.ts';
 import { CountersignError } from '../errors.ts';
 import { serializeString } from '../signatures/structured-fields.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
@@ -123,8 +123,12 @@ async function prepare(
   return { prepared: prepareRequest(draft, signingKey(credentials), { created }), credentials };
 }
 
-function defaultOrigin({ port, tls }: Config): string {
-  return `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+/** The gateway answers to its public origins alone, and its certificate bears their names. */
+function defaultOrigin(config: Config): string {
+  const { origins, port, tls } = config;
+  const loopback = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const named = origins.map(originText);
+  return named.includes(loopback) ? loopback : (named[0] ?? loopback);
 }
 
 /** What is typed after the authority is the target, as it stands: no URL parser rewrites it on the way. */

@@ -90,6 +90,18 @@ describe.concurrent('a call that goes through', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('"consumer":"demo"') });
   });
 
+  it('puts the public origin before a path where the credentials name no gateway', async () => {
+    const credentials = credentialsFile({ url: undefined });
+    const at = async (origins: string) => {
+      const variables = { COUNTERSIGN_PUBLIC_ORIGINS: origins, COUNTERSIGN_PORT: '1' };
+      const { stderr } = await call(['GET', '/v1/whoami', '--credentials', credentials], { variables });
+      return / to (\S+) could be made/.exec(stderr)?.[1];
+    };
+    expect(await at('')).toBe('127.0.0.1:1');
+    expect(await at('http://localhost:1')).toBe('localhost:1');
+    expect(await at('http://localhost:1,http://127.0.0.1:1')).toBe('127.0.0.1:1');
+  });
+
   it('prints status, headers, body and verdict as JSON', async () => {
     expect(await callJson(['POST', '/v1/echo', '[1]'])).toEqual({
       code: 0,

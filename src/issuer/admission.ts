@@ -8,7 +8,6 @@ import { createHash } from 'node:crypto';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
 import { readRequest } from './certificate-request.ts';
-import { checkConstraints, type NameConstraints } from './constraints.ts';
 import type { History, SeenRequest } from './history.ts';
 import type { RequestFiles } from './inbox.ts';
 import type { CertificateUse, Names } from './names.ts';
@@ -71,15 +70,14 @@ const ASK_ANEW =
 export interface Rules {
   /** SHA-256 of the DER of each root that may be asked: while they change, requesters know one or the other. */
   readonly issuers: ReadonlySet<string>;
-  readonly constraints: NameConstraints;
   readonly profile: Profile;
   readonly history: History;
   readonly clock: Clock;
 }
 
-/** What a request gets. `certificate-request-refused` says why it gets nothing. */
+/** What a request gets, within the root's constraints. `certificate-request-refused` says why it gets nothing. */
 export function admit({ seen, document, csr }: AuthenticRequest, rules: Rules): Admission {
-  const { issuers, constraints, profile, history, clock } = rules;
+  const { issuers, profile, history, clock } = rules;
   const now = epochSeconds(clock);
   refuseOld(seen, history);
   checkRequestDocument(document, { csr, issuers, now });
@@ -89,7 +87,6 @@ export function admit({ seen, document, csr }: AuthenticRequest, rules: Rules): 
   if (!entry)
     throw refused(`profile.yaml has nothing for ${requester}: write there what it may have. ${ASK_ANEW}`);
   checkProfile({ names, use }, entry);
-  checkConstraints(names, constraints);
   const held = history.heldByAnother(names, requester, now);
   if (held) {
     const { request, serial, notAfter } = held.leaf;

@@ -93,8 +93,7 @@ class Pass {
       throw new CountersignError('authority-invalid', 'Another root issues now; open it and try again.');
     }
     const issuers = new Set(this.roots.map(({ fingerprint }) => fingerprint));
-    const { constraints } = authority;
-    this.rules = { issuers, constraints, profile, history: this.history, clock };
+    this.rules = { issuers, profile, history: this.history, clock };
   }
 
   async run(): Promise<PassReport> {

@@ -178,6 +178,20 @@ describe('a request is refused, and goes to rejected/ with its reason, for', () 
     expect(scene.reason(bad).at).toBe('2026-11-22T12:00:00.000Z');
   });
 
+  it("a name that the profile grants, and that the root's constraints don't", async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    const file = join(scene.dir, 'profile.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('api.example.org', 'api.example.com'));
+    const id = gateway.ask({ names: { dns: ['api.example.com'] } });
+    await scene.pass();
+    expect(scene.reason(id)).toMatchObject({
+      code: 'certificate-request-refused',
+      detail: expect.stringMatching(/constraints|root/),
+    });
+    expect(scene.files().outbox).toEqual([]);
+  });
+
   it('a member that stands there twice, whoever has signed it', async () => {
     const scene = await Scene.make();
     const gateway = await scene.requester('gateway');

@@ -21,6 +21,7 @@ import { CountersignError } from '../errors.ts';
 import { serializeString } from '../signatures/structured-fields.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
 import { readGivenCredentials } from './given-credentials.ts';
+import { type CertificateFiles, readShownCertificate } from './shown-certificate.ts';
 import { trustedRoots } from './trusted-roots.ts';
 
 interface CallOptions extends CommonOptions {
@@ -28,6 +29,8 @@ interface CallOptions extends CommonOptions {
   readonly body?: string;
   readonly credentials?: string;
   readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
   readonly idempotencyKey?: string;
   readonly timeout: number;
   readonly verbose?: true;
@@ -48,6 +51,8 @@ export function call(): Command {
       'a credentials file (COUNTERSIGN_CREDENTIALS, or demo.json in the data folder)',
     )
     .option('--ca <file>', 'trust these roots alone (PEM), for https')
+    .option('--cert <file>', 'show this certificate (PEM, the leaf first), for https; with its --key')
+    .option('--key <file>', 'the private key of --cert (PEM, without a passphrase)')
     .option('--idempotency-key <key>', 'the work is done once under this key')
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
     .option('-v, --verbose', 'show the signature bases and both messages')
@@ -75,11 +80,18 @@ async function run(
   url: string,
   body: string | undefined,
   options: CallOptions,
+  self: Command,
 ): Promise<void> {
+  const files = certificateFiles(options, self);
   const { prepared, credentials } = await prepare(method, url, body, options);
-  guardPlainHttp(prepared.message.scheme, prepared.message.authority, false);
-  if (options.printCurl) return print(curlCommand(prepared));
-  const transport = createTransport(trustedRoots(options, { ca: credentials.ca, file: options.ca }));
+  const { scheme, authority } = prepared.message;
+  if (files && scheme !== 'https')
+    throw new CountersignError('tls-required', 'A certificate is shown over https alone; the URL is http.');
+  const shown = files && readShownCertificate(files);
+  guardPlainHttp(scheme, authority, false);
+  if (options.printCurl) return print(curlCommand(prepared, files));
+  const roots = trustedRoots(options, { ca: credentials.ca, file: options.ca });
+  const transport = createTransport({ ...roots, ...shown });
   try {
     const signal = AbortSignal.timeout(options.timeout * 1000);
     const result = await exchange(prepared, { transport, signal, maxResponseBody: MOST_RESPONSE });
@@ -95,6 +107,12 @@ async function run(
   } finally {
     transport.close();
   }
+}
+
+function certificateFiles({ cert, key }: CallOptions, self: Command): CertificateFiles | undefined {
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert !== undefined || key !== undefined) self.error('error: give --cert and --key, both or neither');
+  return undefined;
 }
 
 async function prepare(
@@ -213,7 +231,7 @@ function messageText(first: string, lines: readonly (readonly [string, string])[
 }
 
 /** Runs as it stands within the minute for which its signature holds; the secret isn't in it. */
-function curlCommand({ message, body }: PreparedRequest): string {
+function curlCommand({ message, body }: PreparedRequest, files: CertificateFiles | undefined): string {
   const content = body.toString();
   if (!Buffer.from(content).equals(body) || content.includes('\0')) {
     throw new CountersignError('request-invalid', 'The body is not text, so it has no place in a command.');
@@ -225,6 +243,7 @@ function curlCommand({ message, body }: PreparedRequest): string {
   const parts = [
     // With -X HEAD curl would wait for a body.
     `curl --path-as-is --globoff ${message.method === 'HEAD' ? '--head' : `-X ${message.method}`}`,
+    ...(files ? [`--cert ${quote(files.cert)} --key ${quote(files.key)}`] : []),
     ...fields,
     ...(body.length > 0 ? [`--data-raw ${quote(content)}`] : []),
     quote(`${message.scheme}://${message.authority}${message.target}`),

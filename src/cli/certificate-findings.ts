@@ -1,6 +1,6 @@
 /**
  * What `doctor` says of certificates: how long each of the gateway's chain is good, and on the issuer's box when the
- * last pass was and how many were missed since.
+ * last pass was, how many were missed since, and how far a change of root has come.
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
@@ -10,11 +10,13 @@ import { parseCertificates } from '../client/certificate/certificate.ts';
 import type { Config } from '../config/config.ts';
 import { CountersignError } from '../errors.ts';
 import { tlsFolder, trustFile } from '../gateway/tls/gateway-certificate.ts';
+import type { RotationUnderWay } from '../issuer/rotation.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const CHECK = 'certificate';
 /** Seconds. */
 const DAY = 24 * 3600;
+const AGAIN = 'run countersign ca rotate again';
 /** Runs beyond these are not counted one by one. */
 const MOST_MISSED = 100;
 
@@ -77,12 +79,15 @@ export async function checkIssuer(dir: string, pattern: string, now: number): Pr
   // Here alone, since an issuer's tools take longer to load than all of the rest.
   const { readAuthority } = await import('../issuer/authority.ts');
   const { lastPassOf } = await import('../issuer/pass.ts');
+  const { rotationUnderWay } = await import('../issuer/rotation.ts');
   const { Schedule } = await import('../issuer/schedule.ts');
   try {
     const root = certificateFinding('root', readAuthority(dir).certificate, now);
+    const change = rotationFindings(rotationUnderWay(dir, { now: () => now }), now);
     const schedule = new Schedule(pattern);
     const last = lastPassOf(dir);
-    if (last === undefined) return [root, warning('issuer', 'It has made no pass yet: countersign ca run')];
+    if (last === undefined)
+      return [root, ...change, warning('issuer', 'It has made no pass yet: countersign ca run')];
     let missed = 0;
     for (
       let at = schedule.next(last * 1000);
@@ -92,14 +97,37 @@ export async function checkIssuer(dir: string, pattern: string, now: number): Pr
       at = schedule.next(at);
     }
     const told = `last pass at ${new Date(last * 1000).toISOString()}`;
-    if (missed === 0) return [root, ok('issuer', `${told}, none missed of "${pattern}"`)];
+    if (missed === 0) return [root, ...change, ok('issuer', `${told}, none missed of "${pattern}"`)];
     const count = missed === MOST_MISSED ? `${missed} or more` : missed;
     return [
       root,
+      ...change,
       warning('issuer', `${told}, ${count} missed since of "${pattern}": is the issuer running?`),
     ];
   } catch (error) {
     if (!(error instanceof CountersignError)) throw error;
     return [failure('issuer', error.message)];
   }
+}
+
+/** A warning where the operator is to do something: otherwise it is left half done for good. */
+function rotationFindings(rotation: RotationUnderWay | undefined, now: number): Finding[] {
+  if (!rotation) return [];
+  const { step, other, missing, endsAt = 0 } = rotation;
+  const check = 'rotation';
+  if (step === 'switching') return [warning(check, `The switch to ${other} was cut off; ${AGAIN}.`)];
+  if (step === 'switched') {
+    const end = new Date(endsAt * 1000).toISOString();
+    return endsAt * 1000 > now
+      ? [ok(check, `switched; the last leaf of the old root ${other} ends at ${end}; ${AGAIN} then`)]
+      : [
+          warning(
+            check,
+            `The last leaf of the old root ${other} ended at ${end}; ${AGAIN}, to end that root.`,
+          ),
+        ];
+  }
+  const begun = `The next root ${other} is made`;
+  if (missing.length === 0) return [warning(check, `${begun}, and acknowledged by everybody; ${AGAIN}.`)];
+  return [warning(check, `${begun}, and not acknowledged yet by ${missing.join(', ')}.`)];
 }

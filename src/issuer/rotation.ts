@@ -69,19 +69,55 @@ export function trustedRoots(dir: string): PublicAuthority[] {
   );
 }
 
+/** A change of root that has begun and not ended. */
+export interface RotationUnderWay {
+  /** The last step that was taken; `switching` where a switch was cut off, and is to be taken again. */
+  readonly step: 'begun' | 'switching' | 'switched';
+  /** SHA-256 of the DER of the root to come, or of the one before, in hex. */
+  readonly other: string;
+  /** As in `Rotation`; empty once it is switched. */
+  readonly missing: readonly string[];
+  /** Epoch seconds: when the last leaf of the old root ends. */
+  readonly endsAt?: number;
+}
+
+/** What `rotate` would find, without a passphrase. @param dir the issuer's folder. @returns undefined where none is under way. */
+export function rotationUnderWay(dir: string, clock: Clock): RotationUnderWay | undefined {
+  const [hasNext, hasPrevious] = [existsSync(nextOf(dir)), existsSync(previousOf(dir))];
+  if (!hasNext && !hasPrevious) return undefined;
+  const other = readAuthority(hasNext ? nextOf(dir) : previousOf(dir)).fingerprint;
+  if (hasNext && hasPrevious) return { step: 'switching', other, missing: [] };
+  if (hasNext) return { step: 'begun', other, missing: missing({ dir, clock }) };
+  return { step: 'switched', other, missing: [], endsAt: lastEndOf(dir) };
+}
+
 /**
  * Takes the step that can be taken: begins where no rotation is under way, or goes on with the one that is.
- * `issuer-busy`, `clock-untrusted`, `ledger-broken`, `passphrase-invalid`, `authority-invalid`.
+ * `issuer-busy`, `clock-untrusted`, `ledger-broken`, `passphrase-invalid`, `authority-invalid`; `requester-unknown` for
+ * a name in `without` that nobody is enrolled by.
  */
 export async function rotate(options: RotationOptions): Promise<Rotation> {
   const lock = await Lock.acquire(lockOf(options.dir));
   try {
     const ledger = new Ledger(options.dir);
     ledger.checkClock(options.clock, options.acceptClock);
+    refuseStrangers(options);
     return await takeStep(options, ledger);
   } finally {
     lock.release();
   }
+}
+
+/** A name that was mistyped would leave out nobody, and let the operator believe that it had. */
+function refuseStrangers({ dir, without = [] }: RotationOptions): void {
+  const enrolled = requesterNames(dir);
+  const strangers = without.filter((name) => !enrolled.includes(name));
+  if (strangers.length === 0) return;
+  const known = enrolled.length === 0 ? 'nobody is' : `enrolled are ${enrolled.join(', ')}`;
+  throw new CountersignError(
+    'requester-unknown',
+    `Nobody is enrolled as ${strangers.join(', ')}, so there is nobody to go on without: ${known}.`,
+  );
 }
 
 async function takeStep(options: RotationOptions, ledger: Ledger): Promise<Rotation> {
@@ -176,7 +212,7 @@ function announce({ dir, clock }: RotationOptions, ledger: Ledger, signers: read
 }
 
 /** Whoever may ask for certificates, and hasn't acknowledged a bundle with the next root in it. */
-function missing({ dir, clock, without = [] }: RotationOptions): string[] {
+function missing({ dir, clock, without = [] }: Pick<RotationOptions, 'dir' | 'clock' | 'without'>): string[] {
   const history = new History(new Ledger(dir).rows());
   const { fingerprint } = readAuthority(nextOf(dir));
   return requesterNames(dir).filter((name) => {

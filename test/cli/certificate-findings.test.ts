@@ -1,5 +1,5 @@
 /** What doctor says of certificates, and of an issuer that was asleep. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +8,10 @@ import { certificateRequest, newCertificateKey } from '../../src/client/certific
 import type { TlsSettings } from '../../src/config/config.ts';
 import { createAuthority } from '../../src/issuer/authority.ts';
 import { runPass } from '../../src/issuer/pass.ts';
+import { rotate } from '../../src/issuer/rotation.ts';
 import { testIssuer } from '../client/certificate/test-issuer.ts';
+import { Member } from '../issuer/fleet.ts';
+import { PASSPHRASE, Scene } from '../issuer/inbox-scene.ts';
 
 const issuer = await testIssuer();
 const HOUR = 3600_000;
@@ -98,6 +101,55 @@ describe('an issuer', () => {
       status: 'warning',
       detail: expect.stringMatching(/^last pass at 2026-11-22T00:30:00\.000Z, 2 missed since/),
     });
+  });
+
+  it('is looked at for a change of root, at each step of it', async () => {
+    const scene = await Scene.make();
+    const { dir, clock } = scene;
+    const found = async () => {
+      const findings = await checkIssuer(dir, '0 */6 * * *', clock.now());
+      return findings.filter(({ check }) => check === 'rotation');
+    };
+    const step = () => rotate({ dir, passphrase: PASSPHRASE, clock });
+    expect(await found()).toEqual([]);
+    const member = await Member.join(scene, 'gateway', 'api.example.org');
+    const { other } = await step();
+    expect(await found()).toEqual([
+      {
+        check: 'rotation',
+        status: 'warning',
+        detail: `The next root ${other} is made, and not acknowledged yet by gateway.`,
+      },
+    ]);
+    await scene.reopen().pass();
+    member.follow();
+    await scene.reopen().pass();
+    expect(await found()).toMatchObject([
+      {
+        status: 'warning',
+        detail: expect.stringContaining('acknowledged by everybody; run countersign ca rotate'),
+      },
+    ]);
+    const { endsAt = 0 } = await step();
+    const end = new Date(endsAt * 1000).toISOString();
+    expect(await found()).toMatchObject([
+      { status: 'ok', detail: expect.stringContaining(`ends at ${end}`) },
+    ]);
+    mkdirSync(join(dir, 'next'), { mode: 0o700 });
+    for (const file of ['root.pem', 'root.key']) copyFileSync(join(dir, file), join(dir, 'next', file));
+    expect(await found()).toMatchObject([
+      { status: 'warning', detail: expect.stringContaining('was cut off') },
+    ]);
+    rmSync(join(dir, 'next'), { recursive: true });
+    clock.seconds = endsAt;
+    expect(await found()).toMatchObject([
+      {
+        status: 'warning',
+        detail: expect.stringContaining(`ended at ${end}; run countersign ca rotate again`),
+      },
+    ]);
+    await step();
+    expect(await found()).toEqual([]);
   });
 
   it('whose folder is none is a failure', async () => {

@@ -104,6 +104,23 @@ describe('a fleet whose root changes', () => {
     await pass(scene);
   });
 
+  it('does not go on without a name that nobody is enrolled by, and is told who is', async () => {
+    const scene = await Scene.make();
+    await expect(step(scene, ['gateway'])).rejects.toThrow(
+      expect.objectContaining({ code: 'requester-unknown', message: expect.stringContaining('nobody is.') }),
+    );
+    await Member.join(scene, 'gateway', 'api.example.org');
+    await Member.join(scene, 'second', 'second.example.org');
+    await step(scene);
+    await expect(step(scene, ['gateway', 'secnod'])).rejects.toThrow(
+      expect.objectContaining({
+        code: 'requester-unknown',
+        message: expect.stringMatching(/as secnod, .* enrolled are gateway, second\.$/),
+      }),
+    );
+    expect(await step(scene, ['gateway', 'second'])).toMatchObject({ done: 'switched' });
+  });
+
   it('that has missed all but the last bundle can still take it over', async () => {
     const scene = await Scene.make();
     const sleeper = await Member.join(scene, 'gateway', 'api.example.org');

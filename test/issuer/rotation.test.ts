@@ -2,7 +2,7 @@
 import { createHash, sign, X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseCertificates } from '../../src/client/certificate/certificate.ts';
 import { fingerprintOf } from '../../src/client/certificate/request-files.ts';
 import { type BundleExpectation, readTrustBundle } from '../../src/client/certificate/trust-bundle.ts';
@@ -218,8 +218,8 @@ describe('a trust bundle', () => {
     return scene;
   }
 
-  const signed = (change: Record<string, unknown>, by: Scene = scene) => {
-    const { fingerprint, pem, key } = scene.authority;
+  const signed = (change: Record<string, unknown>, by: Scene = scene, of: Scene = scene) => {
+    const { fingerprint, pem, key } = of.authority;
     const bundle = { version: 5, created: NOON, expires: NOON + DAY, roots: [pem], ...change };
     const bytes = Buffer.from(JSON.stringify(bundle));
     const signature = sign(
@@ -295,6 +295,49 @@ describe('a trust bundle', () => {
         message: expect.stringMatching(detail),
       }),
     );
+  });
+
+  describe('in the outbox', () => {
+    let member: Member;
+    let own: Scene;
+
+    beforeEach(async () => {
+      own = await made();
+      member = await Member.join(own, 'gateway', 'api.example.org');
+      expect(member.follow()).toBe(1);
+    });
+
+    const offer = (text: string) => writeFileSync(join(own.outbox, 'trust-bundle.json'), text);
+    const held = () =>
+      ['trust.pem', 'trust-bundle.json'].map((name) => readFileSync(join(member.folder, name)));
+    /** Of a number that this one has acknowledged. */
+    const bundle = (change: Record<string, unknown>, by = own) => signed({ version: 1, ...change }, by, own);
+
+    it.each<[string, () => string, RegExp]>([
+      ['another one of the version that was taken over', () => bundle({}), /another bundle of version 1/],
+      ['a version before it', () => bundle({ version: 0 }), /version is 0, and 1 was/],
+      ['one that has expired', () => bundle({ version: 2, expires: NOON }), /expired/],
+      ['one of another issuer', () => bundle({ version: 2 }, stranger), /no root that is trusted/],
+      ['what is no bundle', () => '{}', /no bundle/],
+    ])('%s is not taken over, and neither trust nor acknowledgement changes', async (_what, text, detail) => {
+      const before = held();
+      const acknowledged = own.files().inbox;
+      offer(text());
+      expect(() => member.follow()).toThrow(
+        expect.objectContaining({
+          code: 'trust-bundle-invalid',
+          message: expect.stringMatching(detail),
+        }),
+      );
+      expect(held()).toEqual(before);
+      expect(own.files().inbox).toEqual(acknowledged);
+    });
+
+    it('the one that was taken over may be written anew around its bytes', () => {
+      const { bundle, signatures } = JSON.parse(bundleOf(own.outbox));
+      offer(JSON.stringify({ signatures, bundle }));
+      expect(member.follow()).toBe(1);
+    });
   });
 
   it.each<[string, Partial<NameConstraints>]>([

@@ -555,6 +555,23 @@ describe('killed', () => {
     expect(again.events).toEqual([]);
   });
 
+  it('before the first certificate, it asks anew once what it dropped is gone for long and unanswered', async () => {
+    const renewal = new Renewal().start();
+    const { id } = await renewal.told('requested');
+    await renewal.close();
+    issuer.clear(id);
+    const early = killed(renewal, () => {}).start();
+    // Somebody may be carrying it.
+    expect((await early.told('requested')).id).toBe(id);
+    await early.close();
+    expect(issuer.arrivals(renewal.requestKey)).toEqual([]);
+    const late = killed(renewal, () => {});
+    late.after(3 * HOUR);
+    expect((await late.told('requested')).id).not.toBe(id);
+    await late.pass();
+    await late.told('renewed');
+  });
+
   it('while the request waits to be carried, it tells of it again, once', async () => {
     const { renewal, id } = await asking();
     const again = killed(renewal, () => {}).start();

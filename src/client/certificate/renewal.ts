@@ -56,10 +56,23 @@ export interface RenewerOptions {
   readonly pacing?: Partial<Pacing>;
 }
 
-export const PACING: Pacing = {
+const PACING: Pacing = {
   poll: 10_000,
   retry: 60_000,
   askFrom: 1 / 6,
   askUntil: 1 / 4,
   lostAfter: 3 * 3600_000,
 };
+
+/** The options with their defaults. */
+export interface SettledOptions extends RenewerOptions {
+  readonly onEvent: (event: RenewalEvent) => void;
+  readonly clock: { now(): number };
+  readonly random: () => number;
+  readonly pacing: Pacing;
+}
+
+export function settled(options: RenewerOptions): SettledOptions {
+  const { onEvent = () => {}, clock = { now: () => Date.now() }, random = Math.random, pacing } = options;
+  return { ...options, onEvent, clock, random, pacing: { ...PACING, ...pacing } };
+}

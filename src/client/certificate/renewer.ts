@@ -1,14 +1,10 @@
 /**
- * Keeps a certificate fresh: asks early in its life, drops the request where it is told, watches for the chain, and takes
- * what is fit. What isn't fit, it says, and keeps what it has.
- *
- * A request is dropped at a sixth to a quarter of a certificate's life, since it waits for the issuer's next pass, and
- * the new one shall be in force before half of the life is over. One key is asked for until it is answered.
+ * Keeps a certificate fresh: looks around whenever something may have come, asks early in its life, and puts in force what
+ * is fit. What isn't fit, it says, and keeps what it has.
  * @module
  */
-import { createHash, createPublicKey } from 'node:crypto';
 import { existsSync, type FSWatcher, mkdirSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { Answers } from './answers.ts';
 import {
   type Certificate,
   checkNames,
@@ -16,37 +12,25 @@ import {
   readCertificate,
   shareLeft,
 } from './certificate.ts';
-import { CertificateFolder, type PendingRequest } from './certificate-folder.ts';
-import { certificateRequest } from './certificate-request.ts';
-import { readPlainFile } from './durable-file.ts';
-import { rehearse } from './rehearsal.ts';
-import { PACING, type Pacing, type RenewalEvent, type RenewerOptions } from './renewal.ts';
-import { dropRequest, isWaiting, REQUEST_LIFE, refusalOf, withdrawRequest } from './request-files.ts';
-import { followTrustBundle } from './trust-bundle.ts';
+import { CertificateFolder } from './certificate-folder.ts';
+import { type RenewerOptions, type SettledOptions, settled } from './renewal.ts';
+import { Requests } from './requests.ts';
 
 /** Shares of life left at which it is said that nothing new has come. */
 const WARNINGS = [1 / 3, 1 / 6, 0];
-/** Requests for one key whose answers are looked for. */
-const MOST_REQUESTS = 8;
+/** Milliseconds between two looks, at least. */
 const SHORTEST_WAIT = 10;
-/** Milliseconds by which a request may seem to be made in the future, before the clock has stepped back since. */
-const MOST_AHEAD = 60_000;
+
+type Held = NonNullable<ReturnType<CertificateFolder['load']>>;
 
 export class CertificateRenewer {
-  private readonly options: RenewerOptions;
-  private readonly pacing: Pacing;
-  private readonly clock: { now(): number };
+  private readonly options: SettledOptions;
   private readonly store: CertificateFolder;
+  private readonly requests: Requests;
+  private readonly answers: Answers;
   private readonly waiting = new Set<() => void>();
-  /** Answers of which it was told that they can't be used. */
-  private readonly told = new Set<string>();
   private certificate: Certificate | undefined;
   private renewed: number | undefined;
-  /** The request that this process has told of. */
-  private asked = '';
-  /** Milliseconds since the epoch, both. */
-  private askAt = 0;
-  private retryAt: number | undefined;
   private warnings = 0;
   private watcher: FSWatcher | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -56,10 +40,15 @@ export class CertificateRenewer {
 
   /** Reads what the folder holds. `certificate-invalid` where it holds no root, or a key that can't be read. */
   constructor(options: RenewerOptions) {
-    this.options = options;
-    this.pacing = { ...PACING, ...options.pacing };
-    this.clock = options.clock ?? { now: () => Date.now() };
+    this.options = settled(options);
     this.store = new CertificateFolder(options.folder);
+    this.requests = new Requests(this.options, this.store);
+    this.answers = new Answers({
+      options: this.options,
+      store: this.store,
+      isClosed: () => this.isClosed,
+      fail: (detail) => this.fail(detail),
+    });
     this.store.trust();
     makeFolders(options.inbox, options.outbox);
     this.takeUp();
@@ -67,7 +56,8 @@ export class CertificateRenewer {
 
   /** The certificate in force; undefined before the first one, and after the last one has ended. */
   current(): Certificate | undefined {
-    return this.certificate && this.clock.now() < this.certificate.notAfter ? this.certificate : undefined;
+    const { certificate, options } = this;
+    return certificate && options.clock.now() < certificate.notAfter ? certificate : undefined;
   }
 
   /** The certificate that was last in force, if there was one, also after its end. */
@@ -141,30 +131,26 @@ export class CertificateRenewer {
   private takeUp(): void {
     const held = this.store.load();
     if (!held) return;
-    const now = this.clock.now();
     try {
-      const { use, names } = this.options;
-      const certificate = readCertificate(held.chain, { key: held.key, trust: this.trust(), use, now });
+      const certificate = this.read(held);
       this.use(certificate);
-      checkNames(certificate, names);
+      checkNames(certificate, this.options.names);
     } catch (error) {
       // With other names than are asked for now it serves until there is a better one.
-      this.askAt = now;
-      this.tell({ event: 'failed', detail: (error as Error).message });
+      this.requests.planNow();
+      this.options.onEvent({ event: 'failed', detail: (error as Error).message });
     }
   }
 
   /** Takes up what another process on this folder has put in force. */
   private adopt(): void {
     const { leaf, notAfter = 0 } = this.certificate ?? {};
-    const { use, names } = this.options;
     let found: Certificate;
     try {
       const held = this.store.load();
       if (!held || (leaf && parseCertificates(held.chain)[0]?.raw.equals(leaf.raw))) return;
-      const now = this.clock.now();
-      found = readCertificate(held.chain, { key: held.key, trust: this.trust(), use, now });
-      checkNames(found, names);
+      found = this.read(held);
+      checkNames(found, this.options.names);
     } catch {
       // It may serve others, with names of their own; what is in force here is as good as it was.
       return;
@@ -172,11 +158,16 @@ export class CertificateRenewer {
     if (found.notAfter > notAfter) this.putInForce(found);
   }
 
+  private read({ chain, key }: Held): Certificate {
+    const { use, clock } = this.options;
+    return readCertificate(chain, { key, trust: this.trust(), use, now: clock.now() });
+  }
+
   private putInForce(certificate: Certificate): void {
     this.use(certificate);
-    this.renewed = this.clock.now();
-    this.told.clear();
-    this.tell({
+    this.renewed = this.options.clock.now();
+    this.answers.forget();
+    this.options.onEvent({
       event: 'renewed',
       serial: certificate.leaf.serialNumber,
       notAfter: new Date(certificate.notAfter),
@@ -185,49 +176,29 @@ export class CertificateRenewer {
   }
 
   private use(certificate: Certificate): void {
-    const { askFrom, askUntil } = this.pacing;
-    const { random = Math.random } = this.options;
-    const life = certificate.notAfter - certificate.notBefore;
     this.certificate = certificate;
-    this.askAt = certificate.notBefore + life * (askFrom + random() * (askUntil - askFrom));
-    this.retryAt = undefined;
+    this.requests.plan(certificate);
     this.warnings = 0;
   }
 
   private async lookAround(): Promise<void> {
     this.watchOutbox();
-    this.followTrust();
+    this.answers.followTrust();
     try {
       this.adopt();
-      await this.collect();
-      if (this.isDue()) this.ask();
-      else this.remind();
+      const taken = await this.answers.take();
+      if (taken) this.putInForce(taken);
+      this.requests.pursue(this.current() !== undefined);
     } catch (error) {
       this.fail((error as Error).message);
     }
     this.warn();
   }
 
-  /** Before answers are looked at: the next root may have signed them. */
-  private followTrust(): void {
-    const { folder, requester, inbox, outbox } = this.options;
-    const { requestKey } = this.store;
-    const now = Math.floor(this.clock.now() / 1000);
-    try {
-      const version = followTrustBundle({ folder, requestKey, requester, inbox, outbox, now });
-      if (version !== undefined) this.tell({ event: 'trusted', version });
-    } catch (error) {
-      const detail = (error as Error).message;
-      // No reason to wait with anything else: the roots of before are as good as they were.
-      if (this.isNew('trust-bundle', detail)) this.tell({ event: 'failed', detail });
-    }
-  }
-
   private lookAgain(): void {
     if (this.isClosed) return;
-    const now = this.clock.now();
-    const next = this.retryAt ?? (this.askAt > now ? this.askAt : Number.POSITIVE_INFINITY);
-    const wait = Math.max(SHORTEST_WAIT, Math.min(this.pacing.poll, next - now));
+    const { clock, pacing } = this.options;
+    const wait = Math.max(SHORTEST_WAIT, Math.min(pacing.poll, this.requests.next - clock.now()));
     this.timer = setTimeout(() => this.wake(), wait);
     // Who waits for a first certificate has nothing else to live for.
     if (this.waiting.size === 0) this.timer.unref();
@@ -248,95 +219,12 @@ export class CertificateRenewer {
     }
   }
 
-  /** Takes the answer to what is asked for, if there is one. */
-  private async collect(): Promise<void> {
-    const pending = this.store.pending();
-    for (const { id } of pending?.requests.toReversed() ?? []) {
-      if (this.isClosed) return;
-      const file = join(this.options.outbox, `${id}.pem`);
-      let chain: string | undefined;
-      try {
-        const refusal = refusalOf(this.options.inbox, id);
-        if (refusal !== undefined && this.isNew(id, refusal)) {
-          this.fail(`The issuer refused the request ${id}: ${refusal}`);
-        }
-        chain = readPlainFile(file);
-        if (chain === undefined || !pending) continue;
-        await this.take(chain, pending.key);
-        return;
-      } catch (error) {
-        // Also of what can't be read at all: it is no reason not to ask anew.
-        const { message } = error as Error;
-        if (this.isNew(id, chain ?? message)) this.fail(`${file}: ${message}`);
-      }
-    }
-  }
-
-  private async take(chain: string, key: Certificate['key']): Promise<void> {
-    const { use, names } = this.options;
-    const [trust, now] = [this.trust(), this.clock.now()];
-    const certificate = readCertificate(chain, { key, trust, use, now });
-    checkNames(certificate, names);
-    await rehearse({ certificate, use, names, trust });
-    this.store.replace(certificate);
-    this.putInForce(certificate);
-  }
-
-  /** Whether a request is to be dropped now. */
-  private isDue(): boolean {
-    const now = this.clock.now();
-    // What lies further ahead was set by a clock that has stepped back since.
-    const { retry, lostAfter } = this.pacing;
-    if (this.retryAt !== undefined) return now >= this.retryAt || now < this.retryAt - retry;
-    const last = this.store.pending()?.requests.at(-1);
-    if (!last) return now >= this.askAt || !this.current();
-    if (!last.dropped || now >= last.expires * 1000 || now < last.created * 1000 - MOST_AHEAD) return true;
-    return !isWaiting(this.options.inbox, last.id) && now >= last.created * 1000 + lostAfter;
-  }
-
-  /** Tells of a request of an earlier process, which somebody may still have to carry. */
-  private remind(): void {
-    const last = this.store.pending()?.requests.at(-1);
-    if (!last || last.id === this.asked) return;
-    if (isWaiting(this.options.inbox, last.id) || !this.current()) this.tellRequest(last.id);
-  }
-
-  private ask(): void {
-    const { inbox, requester, use, names } = this.options;
-    const root = parseCertificates(this.trust())[0];
-    if (!root) return;
-    const { key, requests } = this.store.pending() ?? this.store.newPending();
-    const created = Math.floor(this.clock.now() / 1000);
-    const sequence = this.store.nextSequence(created);
-    const id = `${requester}-${sequence}`;
-    const earlier = requests.slice(1 - MOST_REQUESTS);
-    // Its id is on the disk before the request is, so that its answer is looked for also after a kill.
-    const request: PendingRequest = { id, created, expires: created + REQUEST_LIFE, dropped: false };
-    this.store.savePending({ key, requests: [...earlier, request] });
-    for (const { id } of earlier) withdrawRequest(inbox, id);
-    const csr = certificateRequest(key, names);
-    dropRequest(inbox, { id, csr, requester, use, root, created, sequence }, this.store.requestKey);
-    this.store.savePending({ key, requests: [...earlier, { ...request, dropped: true }] });
-    this.retryAt = undefined;
-    this.tellRequest(id);
-  }
-
-  private tellRequest(id: string): void {
-    this.asked = id;
-    const { requestKeyFile } = this.store;
-    const { inbox } = this.options;
-    this.tell({ event: 'requested', id, inbox, requestKeyFile, requestKey: this.requestKey() });
-  }
-
-  private requestKey(): string {
-    const spki = createPublicKey(this.store.requestKey).export({ type: 'spki', format: 'der' });
-    return createHash('sha256').update(spki).digest('hex');
-  }
-
+  /** Tells how much of a life is left, whenever it is less than before by a step. */
   private warn(): void {
     const { certificate } = this;
     if (!certificate) return;
-    const now = this.clock.now();
+    const { clock, onEvent } = this.options;
+    const now = clock.now();
     const left = shareLeft(certificate, now);
     const passed = WARNINGS.filter((share) => left <= share).length;
     const isNews = passed > this.warnings;
@@ -344,25 +232,14 @@ export class CertificateRenewer {
     this.warnings = passed;
     if (!isNews) return;
     const notAfter = new Date(certificate.notAfter);
-    if (passed === WARNINGS.length) this.tell({ event: 'ended', secondsLeft: 0, notAfter });
-    else
-      this.tell({ event: 'ending', secondsLeft: Math.round((certificate.notAfter - now) / 1000), notAfter });
+    const secondsLeft = Math.round((certificate.notAfter - now) / 1000);
+    if (passed === WARNINGS.length) onEvent({ event: 'ended', secondsLeft: 0, notAfter });
+    else onEvent({ event: 'ending', secondsLeft, notAfter });
   }
 
   private fail(detail: string): void {
-    this.retryAt = this.clock.now() + this.pacing.retry;
-    this.tell({ event: 'failed', detail });
-  }
-
-  private isNew(id: string, answer: string): boolean {
-    const told = createHash('sha256').update(`${id} ${answer}`).digest('hex');
-    if (this.told.has(told)) return false;
-    this.told.add(told);
-    return true;
-  }
-
-  private tell(event: RenewalEvent): void {
-    this.options.onEvent?.(event);
+    this.requests.planRetry();
+    this.options.onEvent({ event: 'failed', detail });
   }
 }
 

@@ -14,6 +14,9 @@ import { ensureFolder, publishFile, readPlainFile, stageFile } from './plain-fil
 /** Hidden files are drafts, of ours and of those who carry the files. */
 const ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
 
+/** Reasons of before that a reason keeps. The first ones: a request that is carried in once more is refused as decided. */
+const MOST_EARLIER = 8;
+
 const PARTS = ['csr', 'json', 'sig'] as const;
 
 /** The bytes of a request's three files. */
@@ -153,8 +156,28 @@ export class Inbox {
 
   private putReason(id: string, reason: Readonly<Record<string, unknown>>): void {
     ensureFolder(this.rejected, 0o755);
-    stageFile(this.rejected, reasonOf(id), `${JSON.stringify(reason, null, 2)}\n`);
+    const earlier = this.reasonsBefore(id, reason);
+    const whole = { ...reason, ...(earlier.length > 0 && { earlier }) };
+    stageFile(this.rejected, reasonOf(id), `${JSON.stringify(whole, null, 2)}\n`);
     publishFile(this.rejected, reasonOf(id));
+  }
+
+  /**
+   * Why this id was refused before, oldest first: a second refusal would hide what is to be mended. The same one told
+   * again, as a pass does that ends a refusal which was cut off, is no further one.
+   */
+  private reasonsBefore(id: string, reason: Readonly<Record<string, unknown>>): unknown[] {
+    let before: { earlier?: unknown; code?: unknown; detail?: unknown };
+    try {
+      before = JSON.parse(readPlainFile(join(this.rejected, reasonOf(id))).toString('utf8')) ?? {};
+    } catch {
+      // There is none, or others have put something in its place, which gives way.
+      return [];
+    }
+    const { earlier, ...last } = before;
+    const older = Array.isArray(earlier) ? earlier : [];
+    const isSame = last.code === reason.code && last.detail === reason.detail;
+    return (isSame ? older : [...older, last]).slice(0, MOST_EARLIER);
   }
 
   private sync(): void {

@@ -14,6 +14,7 @@ import {
   newCertificateKey,
 } from '../../src/client/certificate/certificate-request.ts';
 import { type Authority, createAuthority, openAuthority } from '../../src/issuer/authority.ts';
+import type { Reason } from '../../src/issuer/inbox.ts';
 import type { Outcome, PassReport } from '../../src/issuer/outcome.ts';
 import { runPass } from '../../src/issuer/pass.ts';
 import { enrol } from '../../src/issuer/requesters.ts';
@@ -190,7 +191,7 @@ export class Scene {
     };
   }
 
-  reason(id: string): { id: string; code: string; detail: string; requester?: string; at: string } {
+  reason(id: string): Reason & { id: string; earlier?: Reason[] } {
     return JSON.parse(readFileSync(join(this.inbox, 'rejected', `${id}.reason.json`), 'utf8'));
   }
 

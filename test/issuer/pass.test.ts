@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -11,7 +12,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/issuer/outcome.ts';
 import { NOON, partsOf, type RequestChange, Requester, Scene } from './inbox-scene.ts';
@@ -177,6 +178,41 @@ describe('a request is refused, and goes to rejected/ with its reason, for', () 
     expect(scene.reason(bad)).toMatchObject({ id: bad, code, detail: expect.stringMatching(detail) });
     expect(scene.reason(bad).at).toBe('2026-11-22T12:00:00.000Z');
   });
+
+  it('more than one reason, and the first ones stay beside the newest', async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    const ask = async (names: string[]) => {
+      gateway.ask({ id: 'bad', names: { dns: names } });
+      await scene.pass();
+      scene.clock.seconds += 60;
+    };
+    const first = /doesn't grant the name www/;
+    await ask(['www.example.org']);
+    expect(scene.reason('bad')).not.toHaveProperty('earlier');
+    const again = partsOf('bad').map((file) => join(scene.inbox, 'rejected', file));
+    for (const file of again) copyFileSync(file, join(scene.inbox, basename(file)));
+    await scene.pass();
+    const earlier = [{ id: 'bad', detail: expect.stringMatching(first), at: '2026-11-22T12:00:00.000Z' }];
+    expect(scene.reason('bad')).toMatchObject({ detail: expect.stringMatching(/decided once/), earlier });
+    for (let i = 0; i < 12; i++) await ask([`${i}.example.org`]);
+    const { detail, earlier: kept } = scene.reason('bad');
+    expect(detail).toContain('11.example.org');
+    expect(kept).toMatchObject([...earlier, ...Array.from({ length: 7 }, () => ({ id: 'bad' }))]);
+  });
+
+  it.each(['{', 'null', '[1]', '{"earlier":7}'])(
+    'a reason, whatever lies in its place: %s',
+    async (content) => {
+      const scene = await Scene.make();
+      const gateway = await scene.requester('gateway');
+      mkdirSync(join(scene.inbox, 'rejected'));
+      writeFileSync(join(scene.inbox, 'rejected', 'bad.reason.json'), content);
+      gateway.ask({ id: 'bad', names: { dns: ['www.example.org'] } });
+      await scene.pass();
+      expect(scene.reason('bad').detail).toMatch(/doesn't grant the name www/);
+    },
+  );
 
   it("a name that the profile grants, and that the root's constraints don't", async () => {
     const scene = await Scene.make();

@@ -1,0 +1,85 @@
+/**
+ * `countersign account disable|enable|remove`: an account that is refused for a while, or ends for good.
+ * @module
+ */
+import type { Command } from 'commander';
+import { eraseAccount } from '../../accounts/erasure.ts';
+import { Tickets } from '../../accounts/ticket.ts';
+import { epochSeconds, systemClock } from '../../clock.ts';
+import type { SqliteStore } from '../../storage/sqlite/store.ts';
+import { type CommonOptions, command, print, printJson, withStore } from '../command.ts';
+import { ACCOUNT, findAccount } from './find.ts';
+
+export function disable(): Command {
+  return command('disable', 'refuse an account, its tokens and its keys from now on')
+    .argument(...ACCOUNT)
+    .action(refuse);
+}
+
+export function enable(): Command {
+  return command('enable', 'accept a disabled account again')
+    .argument(...ACCOUNT)
+    .action(accept);
+}
+
+export function remove(): Command {
+  return command('remove', 'erase an account, with everything that is kept about the person')
+    .argument(...ACCOUNT)
+    .action(eraseForGood);
+}
+
+async function refuse(wanted: string, options: CommonOptions): Promise<void> {
+  const id = await withStore(options, async (store) => {
+    return store.commitGroup.run('disable an account', async ({ accounts, consumers, audit }) => {
+      const { id, consumer, disabledAt = epochSeconds(systemClock) } = await findAccount(accounts, wanted);
+      await accounts.update(id, { disabledAt });
+      await accounts.raiseGeneration(id);
+      await accounts.refreshTokens.endAll(id);
+      await accounts.sessions.endAll(id);
+      if (consumer !== undefined) await consumers.disable(consumer, disabledAt);
+      await audit.append({ actor: 'cli', action: 'account.disable', subject: id });
+      return id;
+    });
+  });
+  if (options.json) printJson({ account: id, status: 'disabled' });
+  else print(`Account ${id} is disabled; its logins, tokens and keys are refused from now on.`);
+}
+
+/** As an operator's PATCH does it: what was ended stays so. */
+async function accept(wanted: string, options: CommonOptions): Promise<void> {
+  const id = await withStore(options, async (store) => {
+    return store.commitGroup.run('enable an account', async ({ accounts, consumers, audit }) => {
+      const { id, consumer } = await findAccount(accounts, wanted);
+      await accounts.update(id, { disabledAt: null });
+      if (consumer !== undefined) await consumers.update(consumer, { disabledAt: null });
+      await audit.append({ actor: 'cli', action: 'account.enable', subject: id });
+      return id;
+    });
+  });
+  if (options.json) printJson({ account: id, status: 'active' });
+  else
+    print(`Account ${id} is accepted again: it has to log in, and its keys that are still good sign again.`);
+}
+
+async function eraseForGood(wanted: string, options: CommonOptions): Promise<void> {
+  const { id, emptied } = await withStore(options, (store) => erase(store, wanted));
+  if (options.json) printJson({ account: id, status: 'erased', journalEmptied: emptied });
+  else {
+    print(`Account ${id} is erased. The audit record keeps this id, which leads nowhere from now on.`);
+    if (!emptied) print('Somebody still reads from the journal; the gateway empties it by and by.');
+    print(
+      'Mail that lies in the data folder goes with the next start of the gateway, or at once while it runs.',
+    );
+  }
+}
+
+async function erase(store: SqliteStore, wanted: string): Promise<{ id: string; emptied: boolean }> {
+  const tickets = new Tickets({ vault: store.vault, clock: systemClock });
+  const id = await store.commitGroup.run('erase an account', async (tx) => {
+    const account = await findAccount(tx.accounts, wanted);
+    await eraseAccount(tx, account, tickets.addressTag(account.email));
+    await tx.audit.append({ actor: 'cli', action: 'account.remove', subject: account.id });
+    return account.id;
+  });
+  return { id, emptied: await store.truncateJournal() };
+}

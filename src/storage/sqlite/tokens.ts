@@ -2,6 +2,7 @@
  * Refresh tokens, sessions and signing keys in SQLite.
  * @module
  */
+import { SAME_ANSWER_FOR } from '../../accounts/refresh-token.ts';
 import type {
   RefreshToken,
   RefreshTokenChanges,
@@ -181,11 +182,17 @@ export class SqliteSigningKeys extends SqliteSigningKeyReader implements Signing
   }
 }
 
-/** Tokens, sessions, tickets and keys that have ended by themselves. */
+/** Tokens, sessions, tickets and keys that have ended by themselves, and answers that nobody gets any more. */
 export class SqliteEndedTokens {
   private readonly statements: readonly Statement[];
+  private readonly emptyAnswers: Statement;
 
   constructor(database: Database) {
+    // The pair in it is good for longer than anybody may ask for it again.
+    this.emptyAnswers = database.prepare(
+      `UPDATE refresh_tokens SET sealed_answer = NULL WHERE hash IN
+       (SELECT hash FROM refresh_tokens WHERE sealed_answer IS NOT NULL AND used_at < ? LIMIT ?)`,
+    );
     this.statements = ENDING.map(([table, key, end]) =>
       database.prepare(
         `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE ${end} <= ? LIMIT ?)`,
@@ -193,8 +200,12 @@ export class SqliteEndedTokens {
     );
   }
 
-  /** Removes some of them. @returns how many rows went. */
+  /** Removes some of them. @returns how many rows went or were emptied. */
   purge(now: number): number {
-    return this.statements.reduce((gone, statement) => gone + statement.run(now, PURGE_ROWS).changes, 0);
+    const emptied = this.emptyAnswers.run(now - SAME_ANSWER_FOR, PURGE_ROWS).changes;
+    return this.statements.reduce(
+      (gone, statement) => gone + statement.run(now, PURGE_ROWS).changes,
+      emptied,
+    );
   }
 }

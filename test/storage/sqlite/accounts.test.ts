@@ -12,9 +12,10 @@ import { ManualClock } from '../manual-clock.ts';
 const NOW = 1_800_000_000;
 
 function open(folder = dataFolder()) {
-  const store = new SqliteStore({ folder, clock: new ManualClock(NOW), skew: 30, masterKey: undefined });
+  const clock = new ManualClock(NOW);
+  const store = new SqliteStore({ folder, clock, skew: 30, masterKey: undefined });
   onTestFinished(() => store.close());
-  return { folder, store };
+  return { folder, store, clock };
 }
 
 /** All that lies in the folder, in one string of bytes. */
@@ -84,5 +85,43 @@ describe('the files of a store', () => {
     reader.exec('COMMIT');
     await store.purge();
     expect(readFileSync(`${databaseFile(folder)}-wal`)).toHaveLength(0);
+  });
+});
+
+describe('a purge', () => {
+  it('empties the answers of refresh tokens that nobody gets any more, and keeps the tokens', async () => {
+    const { store, clock } = open();
+    const ada = person('a@example.com');
+    const hashes = [1, 2, 3].map((n) => Buffer.alloc(32, n)) as [Buffer, Buffer, Buffer];
+    const answer = { askedBy: Buffer.from([1]), sealedAnswer: Buffer.from('sealed') };
+    await store.commitGroup.run('add', async ({ accounts }) => {
+      await accounts.add(ada);
+      const shared = { family: 'a', account: ada.id, generation: 0, expiresAt: NOW + 3600 };
+      for (const hash of hashes) await accounts.refreshTokens.add({ hash, ...shared });
+      await accounts.refreshTokens.use(hashes[0], NOW, answer);
+      await accounts.refreshTokens.use(hashes[1], NOW + 1, answer);
+    });
+    const answers = async () => {
+      const found = await store.accounts.refreshTokens.of(ada.id);
+      return found.map(({ usedAt, sealedAnswer }) => [usedAt, sealedAnswer?.toString()]);
+    };
+    clock.seconds = NOW + 30;
+    await store.purge();
+    const whole = [
+      [NOW, 'sealed'],
+      [NOW + 1, 'sealed'],
+      [undefined, undefined],
+    ];
+    expect(await answers()).toEqual(whole);
+    clock.seconds = NOW + 31;
+    await store.purge();
+    expect(await answers()).toEqual([[NOW, undefined], ...whole.slice(1)]);
+    clock.seconds = NOW + 32;
+    await store.purge();
+    expect(await answers()).toEqual([
+      [NOW, undefined],
+      [NOW + 1, undefined],
+      [undefined, undefined],
+    ]);
   });
 });

@@ -194,6 +194,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     store,
     passwords,
     registration: () => current.accounts.registration,
+    listedRoles: () => current.roles,
     data: config.data,
     smtp: () => current.accounts.mail,
     origin,

@@ -36,8 +36,8 @@ class Operator extends Caller {
   }
 }
 
-async function desk(...roles: string[]) {
-  const scene = await peopleScene();
+async function desk(roles: readonly string[], settings: Record<string, unknown> = {}) {
+  const scene = await peopleScene({ settings });
   const operator = new Operator(scene.gateway, await scene.gateway.addConsumer('desk', ...roles));
   return { scene, operator };
 }
@@ -46,7 +46,7 @@ const codes = ({ status, json }: Reply) => [status, json?.code];
 
 describe('GET /v1/accounts', () => {
   test('lists accounts by pages, in the order of ids', async () => {
-    const { scene, operator } = await desk('operator:accounts:read');
+    const { scene, operator } = await desk(['operator:accounts:read']);
     const ids: string[] = [];
     for (let i = 0; i < 5; i++) ids.push((await person(scene, `ada-${i}@example.org`)).id);
     const first = await operator.get('/v1/accounts?limit=3');
@@ -58,7 +58,7 @@ describe('GET /v1/accounts', () => {
   });
 
   test('is for those who hold the role', async () => {
-    const { scene, operator } = await desk('operator:consumers');
+    const { scene, operator } = await desk(['operator:consumers']);
     const { id } = await person(scene, EMAIL);
     expect(codes(await operator.get('/v1/accounts'))).toEqual([403, 'role-missing']);
     expect(codes(await operator.get(`/v1/accounts/${id}`))).toEqual([403, 'role-missing']);
@@ -75,12 +75,12 @@ describe('GET /v1/accounts', () => {
   });
 
   test('knows nobody by another id', async () => {
-    const { operator } = await desk('operator');
+    const { operator } = await desk(['operator']);
     expect(codes(await operator.get(`/v1/accounts/${'0'.repeat(24)}`))).toEqual([404, 'not-found']);
   });
 
   test('is open to an operator by token too, and not by a password alone', async () => {
-    const { scene } = await desk();
+    const { scene } = await desk([]);
     const account = await person(scene, EMAIL, 'operator');
     const enrolment = await scene.enrol(account);
     const { json } = await scene.logIn({ totp: scene.code(enrolment) });
@@ -92,7 +92,7 @@ describe('GET /v1/accounts', () => {
 
 describe('PATCH /v1/accounts/{id}', () => {
   test('changes roles of the account and of its consumer, and ends the tokens that had others', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const { id, consumer = '' } = await person(scene, EMAIL, 'orders', 'pictures');
     const { json } = await scene.logIn();
     const change = await operator.call('PATCH', `/v1/accounts/${id}`, { body: { roles: ['orders:read'] } });
@@ -106,7 +106,7 @@ describe('PATCH /v1/accounts/{id}', () => {
   });
 
   test('disables an account with its keys and tokens, and enables it again', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const { id, consumer = '' } = await person(scene, EMAIL);
     const { json } = await scene.logIn();
     const path = `/v1/accounts/${id}`;
@@ -121,7 +121,7 @@ describe('PATCH /v1/accounts/{id}', () => {
   });
 
   test('hands out no more of an operator than the caller has, nor touches those who have more', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const plain = await person(scene, EMAIL);
     const chief = await person(scene, 'chief@example.org', 'operator');
     const roles = { body: { roles: ['operator:keys'] } };
@@ -142,7 +142,7 @@ describe('PATCH /v1/accounts/{id}', () => {
   });
 
   test('tells every fault, and changes nothing that was changed since', async () => {
-    const { scene, operator } = await desk('operator');
+    const { scene, operator } = await desk(['operator']);
     const { id } = await person(scene, EMAIL);
     const path = `/v1/accounts/${id}`;
     for (const body of [
@@ -165,7 +165,7 @@ describe('PATCH /v1/accounts/{id}', () => {
   });
 
   test('happens once per message, with one row in the audit record that names nobody', async () => {
-    const { scene, operator } = await desk('operator');
+    const { scene, operator } = await desk(['operator']);
     const { id } = await person(scene, EMAIL);
     const request = operator.sign('PATCH', `/v1/accounts/${id}`, { body: { roles: ['orders'] } });
     await operator.send(request);
@@ -180,7 +180,7 @@ describe('PATCH /v1/accounts/{id}', () => {
 
 describe('an operator', () => {
   test('removes a second factor that was lost, and every token ends', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const account = await person(scene, EMAIL);
     const enrolment = await scene.enrol(account);
     const { json } = await scene.logIn({ totp: scene.code(enrolment) });
@@ -192,7 +192,7 @@ describe('an operator', () => {
   });
 
   test('logs somebody out everywhere', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const { id } = await person(scene, EMAIL);
     const { json } = await scene.logIn();
     expect((await operator.post(`/v1/accounts/${id}/logout`)).status).toBe(204);
@@ -202,11 +202,40 @@ describe('an operator', () => {
   });
 });
 
+describe('roles that the configuration does not list', () => {
+  const settings = { roles: ['orders', 'reports:read'] };
+
+  test.each<[string, (operator: Operator, id: string, roles: string[]) => Promise<Reply>, number]>([
+    [
+      'by an invitation',
+      (operator, id, roles) => operator.post('/v1/invitations', { email: `new-${id}@example.org`, roles }),
+      202,
+    ],
+    [
+      'by a change',
+      (operator, id, roles) => operator.call('PATCH', `/v1/accounts/${id}`, { body: { roles } }),
+      200,
+    ],
+  ])('are handed out to nobody %s', async (_what, handOut, done) => {
+    const { scene, operator } = await desk(['operator'], settings);
+    const { id } = await person(scene, EMAIL);
+    const refused = await handOut(operator, id, ['orders', 'reports', 'order']);
+    expect(codes(refused)).toEqual([422, 'validation-failed']);
+    expect(refused.json.errors).toEqual([
+      { path: 'roles[1]', detail: 'there is no role "reports" here' },
+      { path: 'roles[2]', detail: 'there is no role "order" here' },
+    ]);
+    // What operators do is there without being listed.
+    const roles = ['orders:read', 'reports:read', 'operator:accounts'];
+    expect((await handOut(operator, id, roles)).status).toBe(done);
+  });
+});
+
 describe('POST /v1/invitations', () => {
   const newcomer = 'Grace@example.org';
 
   test('writes a ticket to an address, and names it nowhere else', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     const { store, clock, folder } = scene.gateway;
     const invited = await operator.post('/v1/invitations', { email: newcomer, roles: ['orders'] });
     expect(invited.status).toBe(202);
@@ -226,7 +255,7 @@ describe('POST /v1/invitations', () => {
   });
 
   test('is refused beyond one’s own roles, to who has an account, and to no address at all', async () => {
-    const { scene, operator } = await desk('operator:accounts');
+    const { scene, operator } = await desk(['operator:accounts']);
     await person(scene, EMAIL);
     const invite = (body: unknown) => operator.post('/v1/invitations', body);
     expect(codes(await invite({ email: newcomer, roles: ['operator'] }))).toEqual([403, 'role-missing']);
@@ -237,7 +266,7 @@ describe('POST /v1/invitations', () => {
   });
 
   test('is open to people with the role', async () => {
-    const { scene } = await desk();
+    const { scene } = await desk([]);
     const enrolment = await scene.enrol(await person(scene, EMAIL, 'operator:accounts'));
     const { json } = await scene.logIn({ totp: scene.code(enrolment) });
     const call = {
@@ -253,7 +282,7 @@ describe('POST /v1/invitations', () => {
 
 describe('a grant', () => {
   test('that asks for a second factor goes to the person, and never to their keys', async () => {
-    const { scene, operator } = await desk('operator');
+    const { scene, operator } = await desk(['operator']);
     const account = await person(scene, EMAIL, 'orders');
     const { json } = await scene.logIn();
     const ask = { method: 'POST', path: '/v1/grants', bearer: json.accessToken, headers: idempotencyKey() };
@@ -273,7 +302,7 @@ describe('a grant', () => {
   });
 
   test('of others is not shown to people', async () => {
-    const { scene, operator } = await desk();
+    const { scene, operator } = await desk([]);
     await person(scene, EMAIL);
     const asked = await operator.post('/v1/grants', { role: 'orders' });
     const { json } = await scene.logIn();
@@ -285,7 +314,7 @@ describe('a grant', () => {
 });
 
 test("a person's consumer is changed through the account alone", async () => {
-  const { scene, operator } = await desk('operator');
+  const { scene, operator } = await desk(['operator']);
   const { id, consumer = '' } = await person(scene, EMAIL);
   const path = `/v1/consumers/${consumer}`;
   const change = await operator.call('PATCH', path, { body: { roles: ['operator'] } });

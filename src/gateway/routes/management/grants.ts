@@ -20,6 +20,7 @@ import { readerRoute } from '../reader-route.ts';
 import { known } from './consumers.ts';
 import { checkIfMatch } from './entity-tag.ts';
 import { knownKey } from './keys.ts';
+import { isListed, noRole } from './listed-roles.ts';
 import { refuseBeyond } from './operator-roles.ts';
 import { pageOfAll } from './paging.ts';
 import type { ManagementParts, RoleSettings } from './parts.ts';
@@ -279,8 +280,7 @@ function decided(grant: RoleGrant, status: 'granted' | 'denied', decidedAt: numb
 function askFaults(role: string, listed: readonly string[] | undefined) {
   const [fault] = roleFaults('role', [role]);
   if (fault) return [{ path: 'role', detail: fault.detail }];
-  if (!listed || listed.some((each) => grantsRole(each, role))) return [];
-  return [{ path: 'role', detail: `there is no role "${role}" here` }];
+  return isListed(role, listed) ? [] : [{ path: 'role', detail: noRole(role) }];
 }
 
 function holds({ roles }: Holder, role: string): boolean {

@@ -26,6 +26,8 @@ export interface AccountParts extends PeopleParts {
   readonly passwords: PasswordHashes;
   /** Asked at each call: a reload may change it. */
   readonly registration: () => Registration;
+  /** The roles that there are; undefined where any may be. Asked at each call, as above. */
+  readonly listedRoles: () => readonly string[] | undefined;
   readonly tickets: Tickets;
   readonly files: MailFiles;
   /** Empties the database's journal. */
@@ -42,6 +44,7 @@ export interface AccountSources {
   };
   readonly passwords: PasswordHashes;
   readonly registration: () => Registration;
+  readonly listedRoles: () => readonly string[] | undefined;
   /** The data folder. */
   readonly data: string;
   /** Undefined where mail is written into files. Asked at each mail: a reload may change it. */
@@ -65,7 +68,7 @@ const SWEEP_INTERVAL = 24 * 3600_000;
 
 export function accountDesk(people: PeopleParts, sources: AccountSources): AccountDesk {
   const { clock, vault, accounts } = people;
-  const { store, passwords, registration, data, smtp, origin, logger } = sources;
+  const { store, passwords, registration, listedRoles, data, smtp, origin, logger } = sources;
   const { consumers, audit, done, quotas } = store;
   const truncateJournal = () => store.truncateJournal();
   const files = new MailFiles(data);
@@ -97,7 +100,7 @@ export function accountDesk(people: PeopleParts, sources: AccountSources): Accou
   const writing = { accounts, tickets, mail, files, origin, clock, onSent };
   const kept = { consumers, audit, done, quotaStore: quotas };
   return {
-    parts: { ...people, ...kept, passwords, registration, tickets, files, truncateJournal },
+    parts: { ...people, ...kept, passwords, registration, listedRoles, tickets, files, truncateJournal },
     deliver: { [MAIL_TOPIC]: letters(writing), [ERASURE_TOPIC]: erasures({ files, truncateJournal }) },
     async sweep() {
       daily ??= setInterval(() => void sweep(), SWEEP_INTERVAL).unref();

@@ -5,13 +5,13 @@
  */
 import type { Account, AccountReader } from '../../../accounts/account.ts';
 import { consumerRoles } from '../../../accounts/registration.ts';
-import { roleFaults } from '../../../consumers/consumer.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
 import { checkIfMatch } from '../management/entity-tag.ts';
+import { handedOutFaults } from '../management/listed-roles.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { pageOf, readCursor } from '../management/paging.ts';
 import { listOf } from '../management/schemas.ts';
@@ -81,7 +81,7 @@ export function changeAccount(parts: AccountParts): Route {
       parameters: (input) => ({
         id: input.params.id ?? '',
         ifMatch: input.ifMatch,
-        ...checkInput(schema, input, ({ roles = [] }) => roleFaults('roles', roles)).body,
+        ...checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.listedRoles())).body,
       }),
       loadState: (tx, { id }) => loadAccount(tx, id),
       updateState({ account: before, factor }, { ifMatch, roles, disabled }, { context, now }) {

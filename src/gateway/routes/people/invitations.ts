@@ -5,12 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import { letter } from '../../../accounts/letters.ts';
 import { TICKET_LIFE } from '../../../accounts/ticket.ts';
-import { roleFaults } from '../../../consumers/consumer.ts';
 import { CountersignError } from '../../../errors.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
 import { checkIfMatch } from '../management/entity-tag.ts';
+import { handedOutFaults } from '../management/listed-roles.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { isoTime } from '../management/schemas.ts';
 import type { AccountParts } from './account-parts.ts';
@@ -25,7 +25,8 @@ export function invite(parts: AccountParts): Route {
       idempotency: 'nonce',
       parameters(input) {
         checkIfMatch(input.ifMatch, undefined);
-        return checkInput(schema, input, ({ roles = [] }) => roleFaults('roles', roles)).body;
+        return checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.listedRoles()))
+          .body;
       },
       loadState: async (tx, { email }) => ({
         taken: (await tx.accounts.findByEmail(email)) !== undefined,

@@ -2,18 +2,12 @@
  * The root in the issuer's folder: `root.pem`, the encrypted `root.key`, `profile.yaml`, `ledger.jsonl`.
  * @module
  */
-import {
-  createHash,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  X509Certificate,
-} from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
-import { keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
+import { fingerprintOf, keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
 import { constraintsExtension, constraintsOf, type NameConstraints, readConstraints } from './constraints.ts';
 import { checkFolder, createFile, ROOT_FILE, readIssuerFile } from './folder.ts';
 import { Ledger } from './ledger.ts';
@@ -155,7 +149,7 @@ export function readAuthority(dir: string): PublicAuthority {
     constraints,
     notBefore: seconds(certificate.validFrom),
     notAfter: seconds(certificate.validTo),
-    fingerprint: createHash('sha256').update(certificate.raw).digest('hex'),
+    fingerprint: fingerprintOf(certificate),
   };
 }
 

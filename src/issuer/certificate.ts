@@ -1,8 +1,8 @@
 /**
- * What roots, leaves and requests are made of: their signature, their names, the names of their keys.
+ * What roots, leaves and requests are made of: their signature, their names, their fingerprints, the names of their keys.
  * @module
  */
-import { createHash, type KeyObject, webcrypto } from 'node:crypto';
+import { createHash, type KeyObject, webcrypto, type X509Certificate } from 'node:crypto';
 import { DER, DerReader } from './der.ts';
 import type { Names } from './names.ts';
 import { SubjectAlternativeNameExtension } from './x509.ts';
@@ -15,6 +15,11 @@ export function signingKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
   const der = key.export({ format: 'der', type: 'pkcs8' });
   const algorithm = { name: 'ECDSA', namedCurve: 'P-384' };
   return webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']);
+}
+
+/** SHA-256 of a certificate's DER, in lower-case hex. */
+export function fingerprintOf({ raw }: X509Certificate): string {
+  return createHash('sha256').update(raw).digest('hex');
 }
 
 /** The key identifier of an SPKI, hex: 160 bits of SHA-256 over the key's bits (RFC 7093 section 2, method 1). */

@@ -11,7 +11,7 @@
 import { z } from 'zod';
 import type { Leaf } from './leaf.ts';
 import type { LedgerEvent, LedgerRow } from './ledger.ts';
-import type { CertificateUse, Names } from './names.ts';
+import { type CertificateUse, type Names, namesOf } from './names.ts';
 import type { BundleRow } from './trust-bundle.ts';
 
 /** A request whose signature held, as the ledger names it. */
@@ -265,13 +265,4 @@ export class History {
     if (found.isWhole) this.pending = [];
     this.started = found.started;
   }
-}
-
-/** With their kind, so that no two kinds meet. */
-export function namesOf({ dns, ip, uri }: Names): string[] {
-  return [
-    ...dns.map((name) => `DNS:${name}`),
-    ...ip.map((name) => `IP:${name}`),
-    ...uri.map((name) => `URI:${name}`),
-  ];
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
+import { fingerprintOf } from './certificate.ts';
 import type { History } from './history.ts';
-import { fingerprintOfDer } from './outbox.ts';
 
 /** A certificate as it was found. */
 export interface Shown {
@@ -38,7 +38,7 @@ export function takeInventory(shown: Iterable<Shown>, history: History, now: num
   let ended = 0;
   const strangers: Stranger[] = [];
   for (const { where, certificate } of shown) {
-    const fingerprint = fingerprintOfDer(certificate);
+    const fingerprint = fingerprintOf(certificate);
     const leaf = history.leaf(fingerprint);
     if (leaf || history.roots.has(fingerprint)) {
       known++;
@@ -50,12 +50,12 @@ export function takeInventory(shown: Iterable<Shown>, history: History, now: num
     const why = serials.has(serial)
       ? 'the ledger has this serial number with another certificate'
       : 'it is not in the ledger';
-    strangers.push({ where, serial, fingerprint, names: namesOf(certificate), why });
+    strangers.push({ where, serial, fingerprint, names: namesIn(certificate), why });
   }
   return { known, ended, strangers };
 }
 
-function namesOf({ subject, subjectAltName }: X509Certificate): string {
+function namesIn({ subject, subjectAltName }: X509Certificate): string {
   return subjectAltName ?? subject?.replaceAll('\n', ', ') ?? 'no names';
 }
 

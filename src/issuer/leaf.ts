@@ -2,19 +2,12 @@
  * Leaves: built, rehearsed with a twin in a TLS handshake, signed, looked at again.
  * @module
  */
-import {
-  createHash,
-  generateKeyPair,
-  type KeyObject,
-  randomBytes,
-  webcrypto,
-  X509Certificate,
-} from 'node:crypto';
+import { generateKeyPair, type KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type Clock, epochSeconds, systemClock } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
 import type { Authority } from './authority.ts';
-import { altNamesExtension, keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
+import { altNamesExtension, fingerprintOf, keyIdentifier, SIGNATURE, signingKey } from './certificate.ts';
 import { checkConstraints } from './constraints.ts';
 import { ipOctets } from './ip-address.ts';
 import { type CertificateUse, type Names, readNames } from './names.ts';
@@ -98,7 +91,7 @@ export async function issueLeaf(authority: Authority, draft: LeafDraft, clock: C
     leafPem,
     chainPem: leafPem + root,
     serial: leaf.serialNumber,
-    fingerprint: createHash('sha256').update(leaf.raw).digest('hex'),
+    fingerprint: fingerprintOf(leaf),
     ...validity,
   };
 }

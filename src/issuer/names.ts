@@ -42,13 +42,18 @@ export function countOf({ dns, ip, uri }: Names): number {
   return dns.length + ip.length + uri.length;
 }
 
-/** `DNS:api.example.org, URI:spiffe://…`, for people. */
-export function namesText({ dns, ip, uri }: Names): string {
+/** `DNS:api.example.org`, `URI:spiffe://…`: with their kind, so that no two kinds meet. */
+export function namesOf({ dns, ip, uri }: Names): string[] {
   return [
     ...dns.map((name) => `DNS:${name}`),
     ...ip.map((name) => `IP:${name}`),
     ...uri.map((name) => `URI:${name}`),
-  ].join(', ');
+  ];
+}
+
+/** All of them, for people. */
+export function namesText(names: Names): string {
+  return namesOf(names).join(', ');
 }
 
 /** Lower-case letters, digits and hyphens (RFC 1123 section 2.1), no trailing dot, no wildcard. */

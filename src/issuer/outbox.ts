@@ -8,6 +8,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fingerprintOf } from './certificate.ts';
 import { refuseMissing } from './inbox.ts';
 import { dropStaged, publishFile, readPlainFile, stageFile } from './plain-file.ts';
 import { BUNDLE_FILE } from './trust-bundle.ts';
@@ -57,7 +58,7 @@ export class Outbox {
   drafts(): { id: string; fingerprint: string | undefined }[] {
     return readdirSync(this.folder).flatMap((file) => {
       const id = DRAFT.exec(file)?.[1];
-      return id === undefined ? [] : [{ id, fingerprint: fingerprintOf(join(this.folder, file)) }];
+      return id === undefined ? [] : [{ id, fingerprint: leafIn(join(this.folder, file)) }];
     });
   }
 }
@@ -66,15 +67,11 @@ function nameOf(id: string): string {
   return `${id}.pem`;
 }
 
-function fingerprintOf(file: string): string | undefined {
+/** The SHA-256 of a whole leaf; undefined where there is none. */
+function leafIn(file: string): string | undefined {
   try {
-    return fingerprintOfDer(new X509Certificate(readPlainFile(file)));
+    return fingerprintOf(new X509Certificate(readPlainFile(file)));
   } catch {
     return undefined;
   }
-}
-
-/** SHA-256 of a certificate's DER, in lower-case hex. */
-export function fingerprintOfDer(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 }

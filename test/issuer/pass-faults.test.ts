@@ -7,7 +7,7 @@ import type * as Fs from 'node:fs';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { fingerprintOfDer } from '../../src/issuer/outbox.ts';
+import { fingerprintOf } from '../../src/issuer/certificate.ts';
 import { arm, disarm, met as metStep } from './faulty-disk.ts';
 import { partsOf, Scene } from './inbox-scene.ts';
 
@@ -36,7 +36,7 @@ function expectNothingHalf(scene: Scene): void {
   const issued = new Set(scene.rows().map(({ fingerprint }) => fingerprint));
   for (const name of outbox.filter((each) => !each.startsWith('.'))) {
     const leaf = new X509Certificate(readFileSync(join(scene.outbox, name)));
-    expect(issued).toContain(fingerprintOfDer(leaf));
+    expect(issued).toContain(fingerprintOf(leaf));
   }
   for (const name of rejected.filter((each) => each.endsWith('.csr'))) {
     expect(rejected).toContain(name.replace('.csr', '.reason.json'));
@@ -51,7 +51,7 @@ function expectAllDone(scene: Scene, { good, refused, forged }: Awaited<ReturnTy
   for (const id of good) {
     const own = rows.filter((row) => row.event === 'issue' && row.id === id);
     const leaf = new X509Certificate(readFileSync(join(scene.outbox, `${id}.pem`)));
-    expect(own.map(({ fingerprint }) => fingerprint)).toEqual([fingerprintOfDer(leaf)]);
+    expect(own.map(({ fingerprint }) => fingerprint)).toEqual([fingerprintOf(leaf)]);
   }
   const whole = [refused, forged].flatMap((id) => [...partsOf(id), `${id}.reason.json`]);
   expect(rejected.filter((name) => !name.startsWith('unnamed-'))).toEqual(whole.sort());

@@ -148,6 +148,27 @@ describe.concurrent('ca init', () => {
     expect(existsSync(join(folder, 'second'))).toBe(false);
   });
 
+  it.each([
+    ['--permit-ip 10.0.0.7', 'For this address alone write 10.0.0.7/32.'],
+    ['--permit-ip 2001:db8::7', 'For this address alone write 2001:db8::7/128.'],
+    ['--permit-ip 10.0.0.7/8', 'Write a network, such as 10.1.0.0/16.'],
+    ['--permit-ip 10.0.0.0/8 10.0.0.7', 'For this address alone write 10.0.0.7/32.'],
+    ['--permit-dns *.example.org', 'Write a domain alone, such as example.org'],
+    ['--permit-dns https://example.org', 'Write a domain alone, such as example.org'],
+    [
+      '--permit-uri spiffe://example.org/shop',
+      'Write the host of spiffe://HOST/… alone, such as example.org.',
+    ],
+  ])('is misused with %s, says in which form it is wanted, and makes nothing', async (options, form) => {
+    const folder = copy();
+    const { code, stdout, stderr } = await run(
+      folder,
+      `ca init --dir second --name x --passphrase-file passphrase ${options}`,
+    );
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining(form)]);
+    expect(existsSync(join(folder, 'second'))).toBe(false);
+  });
+
   it('takes the passphrase from no argument', async () => {
     const { code, stderr } = await run(
       scene,

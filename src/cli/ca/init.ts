@@ -9,9 +9,10 @@ import { systemClock } from '../../clock.ts';
 import { CountersignError } from '../../errors.ts';
 import { trustFile } from '../../gateway/tls/gateway-certificate.ts';
 import { checkDraft, createAuthority } from '../../issuer/authority.ts';
+import { type NameConstraints, readConstraints } from '../../issuer/constraints.ts';
 import { createFile } from '../../issuer/folder.ts';
+import { ipOctets } from '../../issuer/ip-address.ts';
 import { type CommonOptions, command, configOf, print, printJson } from '../command.ts';
-import { collect } from '../issued-key.ts';
 import { isoTime } from '../time.ts';
 import { colonText } from './fingerprint.ts';
 import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
@@ -33,16 +34,47 @@ export function init(): Command {
     command('init', 'make the root, its encrypted key and its folder')
       .requiredOption('--dir <folder>', "the issuer's folder; made where there is none")
       .requiredOption('--name <name>', 'what the root is called, such as "Example Root 1"')
-      .option('--permit-dns <domain...>', 'it may vouch for this domain and what lies below it', collect, [])
-      .option('--permit-uri <host...>', 'it may vouch for spiffe://HOST/… (the host alone)', collect, [])
+      .option(
+        '--permit-dns <domain...>',
+        'it may vouch for this domain and what lies below it',
+        permit('dns'),
+        [],
+      )
+      .option(
+        '--permit-uri <host...>',
+        'it may vouch for spiffe://HOST/… (the host alone)',
+        permit('uri'),
+        [],
+      )
       .option(
         '--permit-ip <cidr...>',
         'it may vouch for addresses of this network; for none by default',
-        collect,
+        permit('ip'),
         [],
       )
       .option('--days <number>', 'how long it lives (five years)', parseDays),
   ).action(run);
+}
+
+const FORMS: Readonly<Record<keyof NameConstraints, string>> = {
+  dns: 'Write a domain alone, such as example.org: what lies below it is permitted too.',
+  uri: 'Write the host of spiffe://HOST/… alone, such as example.org.',
+  ip: 'Write a network, such as 10.1.0.0/16.',
+};
+
+/** Checks each value as it is read, so that one in another form is misuse. */
+function permit(kind: keyof NameConstraints): (value: string, before?: string[]) => string[] {
+  return (value, before = []) => {
+    try {
+      readConstraints({ dns: [], uri: [], ip: [], [kind]: [value] });
+    } catch (error) {
+      if (!(error instanceof CountersignError)) throw error;
+      const octets = kind === 'ip' ? ipOctets(value) : undefined;
+      const form = octets ? `For this address alone write ${value}/${octets.length * 8}.` : FORMS[kind];
+      throw new InvalidArgumentError(`${error.message} ${form}`);
+    }
+    return [...before, value];
+  };
 }
 
 async function run(options: InitOptions): Promise<void> {

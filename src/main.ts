@@ -35,7 +35,7 @@ import { peopleParts } from './gateway/routes/people/parts.ts';
 import { peopleRoutes, wellKnownRoutes } from './gateway/routes/people/table.ts';
 import { Routes } from './gateway/routes/routes.ts';
 import { upstreamLookup } from './gateway/routes/upstream.ts';
-import { runStartUp, type StartUpTask } from './gateway/start-up.ts';
+import { checkStartUp, runStartUp, type StartUpTask } from './gateway/start-up.ts';
 import { ClientCertificates } from './gateway/tls/client-certificates.ts';
 import { openCertificate } from './gateway/tls/open-certificate.ts';
 import type { TlsServing } from './gateway/tls/server-context.ts';
@@ -115,6 +115,8 @@ export function createLogger(level: string): { logger: Logger; flush: () => void
 /** Opens the store, builds the pipeline, does what is to be done first, and listens. What can't be started is closed again. */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { clock = systemClock, logger = pino({ level: 'silent' }), endpoints = [], deliver = {} } = options;
+  // Before a certificate is waited for.
+  checkStartUp(options.startUp ?? []);
   const life = config.signatures;
   const ownCertificate = await openCertificate(config.tls, {
     data: config.data,

@@ -14,6 +14,36 @@ export interface StartUpTask {
 }
 
 const TIMEOUT = 30;
+const MEMBERS: readonly string[] = ['name', 'run', 'timeout'] satisfies (keyof StartUpTask)[];
+
+/**
+ * Types aren't all: a task may come from JavaScript, and a member that is misspelt would go unseen.
+ * @throws config-invalid for the first task that can't be told of, can't be run, or says what nobody reads.
+ */
+export function checkStartUp(tasks: readonly StartUpTask[]): void {
+  tasks.forEach((task: Partial<StartUpTask>, i) => {
+    const fault = faultOf(task);
+    if (fault === undefined) return;
+    const which = isText(task.name) ? ` ("${task.name}")` : '';
+    throw new CountersignError('config-invalid', `startUp[${i}]${which} ${fault}.`);
+  });
+}
+
+function faultOf(task: Partial<StartUpTask>): string | undefined {
+  const { name, run, timeout } = task;
+  if (!isText(name)) return 'has no name: give it one, which is told where it fails';
+  if (typeof run !== 'function') return 'has no function "run"';
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0))
+    return 'has a timeout that is no number of seconds';
+  // An object of a class keeps what it likes.
+  if (Object.getPrototypeOf(task) !== Object.prototype) return undefined;
+  const unknown = Object.keys(task).find((member) => !MEMBERS.includes(member));
+  return unknown && `has an unknown member "${unknown}"; there are ${MEMBERS.join(', ')}`;
+}
+
+function isText(name: unknown): name is string {
+  return typeof name === 'string' && name.trim() !== '';
+}
 
 /**
  * Runs the tasks one after the other, in the order in which they are given.

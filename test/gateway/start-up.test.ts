@@ -111,6 +111,41 @@ describe('a gateway', () => {
     await gateway.close();
   });
 
+  it.each<[string, Record<string, unknown>, string]>([
+    ['has no name', { name: undefined }, 'startUp[1] has no name'],
+    ['has an empty name', { name: ' ' }, 'startUp[1] has no name'],
+    ['has nothing to run', { run: 'later' }, 'startUp[1] ("two") has no function "run"'],
+    [
+      'has a timeout in words',
+      { timeout: '5s' },
+      'startUp[1] ("two") has a timeout that is no number of seconds',
+    ],
+    [
+      'has a member that nobody reads',
+      { timeOut: 5 },
+      'startUp[1] ("two") has an unknown member "timeOut"; there are name, run, timeout',
+    ],
+  ])('is not started with a task that %s, and none is run', async (_what, change, message) => {
+    const run = vi.fn(async () => {});
+    const startUp = [task('one', run), { ...task('two', run), ...change }];
+    const told = await failure(startTestGateway({ startUp }).then((gateway) => gateway.close()));
+    expect(told).toMatchObject({ code: 'config-invalid', message: expect.stringContaining(message) });
+    expect(run).not.toHaveBeenCalled();
+  });
+
+  it('is started with a task that is an object of a class, whatever that keeps', async () => {
+    class Warming implements StartUpTask {
+      readonly name = 'warm the cache';
+      warmed = false;
+      async run(): Promise<void> {
+        this.warmed = true;
+      }
+    }
+    const warming = new Warming();
+    await (await startTestGateway({ startUp: [warming] })).close();
+    expect(warming.warmed).toBe(true);
+  });
+
   it('that fails at one never listens, and lets go of its folder', async () => {
     const { logger, text } = capturedLog();
     const folder = mkdtempSync(join(tmpdir(), 'countersign-start-up-'));

@@ -119,7 +119,7 @@ describe('an account', () => {
     const refused = failure(await admin.run(['account', 'add', '--email', 'ada@example.com', '--json']));
     expect(refused).toMatchObject({
       code: 'account-invalid',
-      detail: expect.stringMatching(/--password-file/),
+      detail: 'There is no terminal to ask on: give --first-name, --last-name, --password-file.',
     });
     const missing = await admin.run([...add, '--password-file', join(folder, 'nowhere'), '--json']);
     expect(failure(missing).detail).toMatch(/ENOENT/);

@@ -68,7 +68,9 @@ async function readDraft({ firstName, lastName, email, passwordFile }: AddOption
     const [first, last, address, password] = given as [string, string, string, string];
     return { firstName: first, lastName: last, email: address, password };
   }
-  const dialogue = Dialogue.on('give --first-name, --last-name, --email and --password-file');
+  const options = ['--first-name', '--last-name', '--email', '--password-file'];
+  const missing = options.filter((_, i) => given[i] === undefined);
+  const dialogue = Dialogue.on(`give ${missing.join(', ')}`);
   try {
     return {
       firstName: firstName ?? (await dialogue.ask('First name: ')),

@@ -1,6 +1,6 @@
 /**
  * What the ledger knows of requests and leaves: which request was seen, how far each key's sequence has come, who has
- * a name, when the last pass was, and what it left undone. Rows are made here too, so that writer and reader agree.
+ * a name, when the last pass was, and what it left undone.
  *
  * Who has a name: a requester that has a live leaf for it. It may have further leaves for it, with another key each,
  * since a renewal makes a new key while the old leaf still lives; its request key says that it is the same one. Another
@@ -8,60 +8,20 @@
  * operator vouched for by hand takes no name from anybody.
  * @module
  */
-import { z } from 'zod';
-import type { Leaf } from './leaf.ts';
-import type { LedgerEvent, LedgerRow } from './ledger.ts';
-import { type CertificateUse, type Names, namesOf } from './names.ts';
+import {
+  acknowledgeRow,
+  bundleRow,
+  issueRow,
+  passRow,
+  rejectRow,
+  requestRow,
+  rootRow,
+  rotateRow,
+  type SeenRequest,
+} from './history-rows.ts';
+import type { LedgerRow } from './ledger.ts';
+import { type Names, namesOf } from './names.ts';
 import type { BundleRow } from './trust-bundle.ts';
-
-/** A request whose signature held, as the ledger names it. */
-export interface SeenRequest {
-  readonly id: string;
-  readonly requester: string;
-  /** Fingerprint of the request key: sequences are counted by key. */
-  readonly requestKey: string;
-  readonly sequence: number;
-  /** SHA-256 of the bytes of `ID.json`, in hex. */
-  readonly document: string;
-}
-
-const request = z.object({
-  id: z.string(),
-  requester: z.string(),
-  requestKey: z.string(),
-  sequence: z.number(),
-  document: z.string(),
-});
-
-const names = z.object({
-  dns: z.array(z.string()),
-  ip: z.array(z.string()),
-  uri: z.array(z.string()),
-});
-
-const issue = z.object({
-  event: z.literal('issue'),
-  serial: z.string(),
-  fingerprint: z.string(),
-  notAfter: z.number(),
-  names,
-});
-const rejection = request.extend({ event: z.literal('reject'), code: z.string(), detail: z.string() });
-const bundle = z.object({
-  event: z.literal('bundle'),
-  version: z.number(),
-  created: z.number(),
-  digest: z.string(),
-  roots: z.array(z.string()),
-});
-const acknowledgement = z.object({
-  event: z.literal('acknowledge'),
-  requestKey: z.string(),
-  version: z.number(),
-});
-const root = z.object({ event: z.literal('root'), fingerprint: z.string() });
-const nextRoot = z.object({ event: z.literal('rotate'), root: z.string() });
-const pass = z.object({ event: z.literal('pass'), started: z.number(), isWhole: z.boolean() });
 
 /** Epoch seconds, both ends of its life. */
 export interface IssuedLeaf {
@@ -82,36 +42,6 @@ export type Unfinished =
       readonly code: string;
       readonly detail: string;
     };
-
-/** A row for a leaf. @param request absent where the operator vouches for it by hand. */
-export function issueEvent(
-  leaf: Leaf,
-  {
-    names,
-    use,
-    keyDigest,
-  }: { readonly names: Names; readonly use: CertificateUse; readonly keyDigest: string },
-  request?: SeenRequest,
-): LedgerEvent {
-  const { serial, fingerprint, notBefore, notAfter } = leaf;
-  return { event: 'issue', ...request, names, use, keyDigest, serial, fingerprint, notBefore, notAfter };
-}
-
-export function rejectEvent(request: SeenRequest, code: string, detail: string): LedgerEvent {
-  return { event: 'reject', ...request, code, detail };
-}
-
-/**
- * @param started epoch seconds.
- * @param isWhole whether the files of all that was decided are where they belong; what isn't, the next pass does.
- */
-export function passEvent(
-  started: number,
-  isWhole: boolean,
-  counts: Readonly<Record<string, number>>,
-): LedgerEvent {
-  return { event: 'pass', started, isWhole, ...counts };
-}
 
 export class History {
   private readonly seen = new Set<string>();
@@ -203,28 +133,28 @@ export class History {
   }
 
   private addRoot(row: LedgerRow): void {
-    const found = root.safeParse(row).data?.fingerprint ?? nextRoot.safeParse(row).data?.root;
+    const found = rootRow.safeParse(row).data?.fingerprint ?? rotateRow.safeParse(row).data?.root;
     if (found !== undefined) this.roots.add(found);
   }
 
   private addBundle(row: LedgerRow): void {
-    const { data } = bundle.safeParse(row);
+    const { data } = bundleRow.safeParse(row);
     if (!data) return;
     const { version, created, digest, roots } = data;
     this.bundles.set(version, { version, created, digest, roots });
   }
 
   private addAcknowledgement(row: LedgerRow): void {
-    const { data } = acknowledgement.safeParse(row);
+    const { data } = acknowledgeRow.safeParse(row);
     if (!data) return;
     const before = this.acknowledged.get(data.requestKey) ?? 0;
     this.acknowledged.set(data.requestKey, Math.max(before, data.version));
   }
 
   private addLeaf(row: LedgerRow): void {
-    const found = issue.safeParse(row).data;
+    const found = issueRow.safeParse(row).data;
     if (!found) return;
-    const asked = request.safeParse(row).data;
+    const asked = requestRow.safeParse(row).data;
     const { serial, fingerprint, notAfter } = found;
     const leaf: IssuedLeaf = {
       serial,
@@ -246,10 +176,10 @@ export class History {
   }
 
   private addRejection(row: LedgerRow): void {
-    const found = rejection.safeParse(row).data;
+    const found = rejectRow.safeParse(row).data;
     if (!found) return;
     const { code, detail } = found;
-    const asked = request.parse(row);
+    const asked = requestRow.parse(row);
     this.addRequest(asked);
     this.pending.push({ event: 'reject', request: asked, code, detail });
   }
@@ -260,7 +190,7 @@ export class History {
   }
 
   private endPass(row: LedgerRow): void {
-    const found = pass.safeParse(row).data;
+    const found = passRow.safeParse(row).data;
     if (!found) return;
     if (found.isWhole) this.pending = [];
     this.started = found.started;

@@ -13,7 +13,8 @@ import { CountersignError } from '../errors.ts';
 import { readAcknowledgement } from './acknowledgement.ts';
 import { type AuthenticRequest, admit, authenticate, type Rules } from './admission.ts';
 import type { Authority, PublicAuthority } from './authority.ts';
-import { History, issueEvent, passEvent, rejectEvent, type SeenRequest } from './history.ts';
+import { History } from './history.ts';
+import { issueEvent, passEvent, rejectEvent, type SeenRequest } from './history-rows.ts';
 import { Inbox } from './inbox.ts';
 import { issueLeaf } from './leaf.ts';
 import { Ledger } from './ledger.ts';
@@ -22,9 +23,9 @@ import { type Names, namesOf } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { isOfThePass, isOfTheSystem, type Outcome, type PassReport } from './outcome.ts';
 import { readProfile } from './profile.ts';
-import { parseRequestDocument } from './request-document.ts';
 import { trustedRoots } from './rotation.ts';
 import { BUNDLE_FILE, keepBundle, readBundleFile } from './trust-bundle.ts';
+import { sortTurns, type Turn, turnOf } from './turns.ts';
 
 export interface PassOptions {
   readonly authority: Authority;
@@ -37,14 +38,6 @@ export interface PassOptions {
   /** Told of each request when it is decided. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-/** What a request says of its place among the others; it isn't believed for more than that. */
-interface Turn {
-  readonly id: string;
-  /** Empty where it says none. */
-  readonly requester: string;
-  readonly sequence: number;
 }
 
 /** When the last pass that came to its end began, in epoch seconds. `ledger-broken`. @param folder the issuer's. */
@@ -176,24 +169,10 @@ class Pass {
     });
   }
 
-  /** By requester and sequence, so that of two requests the later one doesn't make the earlier one old. */
   private inOrder(ids: readonly string[]): Turn[] {
     const turns: Turn[] = [];
-    for (const id of ids) this.attempt(id, () => turns.push(this.turnOf(id)));
-    return turns.sort(
-      (a, b) => compare(a.requester, b.requester) || a.sequence - b.sequence || compare(a.id, b.id),
-    );
-  }
-
-  private turnOf(id: string): Turn {
-    try {
-      const { requester, sequence } = parseRequestDocument(this.inbox.read(id).json);
-      return { id, requester, sequence };
-    } catch (error) {
-      if (isOfTheSystem(error)) throw error;
-      // It is refused in its turn.
-      return { id, requester: '', sequence: 0 };
-    }
+    for (const id of ids) this.attempt(id, () => turns.push(turnOf(id, this.inbox)));
+    return sortTurns(turns);
   }
 
   /** @returns whether the others of its requester wait for it: not where anybody may have written it in their name. */
@@ -292,8 +271,4 @@ class Pass {
   private isoNow(): string {
     return new Date(this.options.clock.now()).toISOString();
   }
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -10,7 +10,7 @@ import { openAuthority } from '../../issuer/authority.ts';
 import { type CertificateRequest, MAX_REQUEST_BYTES, readRequest } from '../../issuer/certificate-request.ts';
 import { checkConstraints } from '../../issuer/constraints.ts';
 import { replaceFile } from '../../issuer/folder.ts';
-import { issueEvent } from '../../issuer/history.ts';
+import { issueEvent } from '../../issuer/history-rows.ts';
 import { issueLeaf, type Leaf } from '../../issuer/leaf.ts';
 import { Ledger } from '../../issuer/ledger.ts';
 import { Lock, lockOf } from '../../issuer/lock.ts';

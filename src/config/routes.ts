@@ -53,7 +53,7 @@ const PRINTABLE = /^[\x20-\x7e]+$/;
 const DEFAULT_TIMEOUT = 30;
 
 /** A role as accounts, keys and routes name it. `any` is a word of the route table, so it can't be one. */
-export function readRole(name: string): string {
+function readRole(name: string): string {
   if (name.length <= 128 && ROLE.test(name) && name !== 'any') return name;
   throw invalid(
     name === 'any'

@@ -144,11 +144,6 @@ export function roleFaults(path: string, roles: readonly string[]): Fault[] {
   });
 }
 
-/** Checks what an operator typed; `consumer-invalid` names every fault. */
-export function checkConsumer(name: string, roles: readonly string[]): void {
-  refuseFaults('a consumer', consumerFaults(name, roles));
-}
-
 /** `consumer-invalid`, which names every fault in words and as `errors`; nothing where there is none. */
 export function refuseFaults(what: string, faults: readonly Fault[]): void {
   if (faults.length === 0) return;

@@ -8,7 +8,7 @@ import { PUBLIC_DEMO } from './public-demo.ts';
 const DAY = 24 * 3600;
 
 /** Days before the end, the most urgent first. */
-export const WARNING_DAYS = [1, 7, 14] as const;
+const WARNING_DAYS = [1, 7, 14] as const;
 
 export interface ExpiryWarning extends KeyTerm {
   /** With a fraction. */

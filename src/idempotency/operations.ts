@@ -245,6 +245,6 @@ interface StoredAnswer {
 }
 
 /** Where the gateway tells what is known of a key. */
-export function operationPath(key: string): string {
+function operationPath(key: string): string {
   return `/v1/operations/${encodeURIComponent(key)}`;
 }

@@ -103,7 +103,7 @@ export function dropStaged(folder: string, name: string): void {
   rmSync(stagedFile(folder, name), { force: true });
 }
 
-export function stagedFile(folder: string, name: string): string {
+function stagedFile(folder: string, name: string): string {
   return join(folder, `.${name}.partial`);
 }
 

@@ -11,7 +11,7 @@ import { REQUESTER } from './profile.ts';
 import type { Requester } from './requesters.ts';
 
 /** Seconds that a request may live. */
-export const REQUEST_SECONDS = 24 * 3600;
+const REQUEST_SECONDS = 24 * 3600;
 
 /** Seconds that the requester's clock may be ahead of the issuer's: an offline box has no time server. */
 const SKEW_SECONDS = 300;

@@ -20,7 +20,7 @@ import type { Ledger } from './ledger.ts';
 export const BUNDLE_FILE = 'trust-bundle.json';
 
 /** Seconds for which a bundle is taken over; a pass makes the next version when half of them are over. */
-export const BUNDLE_SECONDS = 30 * 24 * 3600;
+const BUNDLE_SECONDS = 30 * 24 * 3600;
 
 /** Before the signed bytes, so that no signature made for something else is one of these. */
 export const BUNDLE_PURPOSE = 'countersign-trust-bundle-v1\n';

@@ -22,8 +22,8 @@ export type Tag = 'countersign-request-v1' | 'countersign-response-v1' | 'counte
 
 export const MOST_SIGNATURES = 4;
 export const MOST_COMPONENTS = 32;
-export const MOST_SIGNATURE_INPUT = 4096;
-export const MOST_SIGNATURE = 2048;
+const MOST_SIGNATURE_INPUT = 4096;
+const MOST_SIGNATURE = 2048;
 
 /** A response repeats all that its request covered, as `;req`, and adds what it covers of itself. */
 const roomFor = (tag: Tag) => (tag === 'countersign-response-v1' ? 2 : 1);

@@ -257,7 +257,7 @@ export function serializeItem(item: Item): string {
   return serializeBareItem(item.bare) + serializeParameters(item.parameters);
 }
 
-export function serializeParameters(parameters: Parameters): string {
+function serializeParameters(parameters: Parameters): string {
   let text = '';
   for (const [key, value] of parameters) {
     text += value === TRUE || value.value === true ? `;${key}` : `;${key}=${serializeBareItem(value)}`;

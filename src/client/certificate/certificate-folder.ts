@@ -138,11 +138,6 @@ export class CertificateFolder {
     replaceFile(this.file('pending.json'), `${JSON.stringify({ requests }, null, 2)}\n`);
   }
 
-  dropPending(): void {
-    removeFile(this.file('pending.key'));
-    removeFile(this.file('pending.json'));
-  }
-
   /**
    * The next number, on the disk before it is used. It is never below the clock's seconds, so that a folder out of a
    * backup doesn't repeat the numbers that were used since.

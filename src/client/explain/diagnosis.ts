@@ -226,7 +226,7 @@ function macCause(question: Question, presented: PresentedSignature, differs: bo
   return { code: 'secret-wrong', detail };
 }
 
-export function causeOf(error: unknown): Cause {
+function causeOf(error: unknown): Cause {
   if (!(error instanceof CountersignError)) throw error;
   return { code: error.code, detail: error.message };
 }

@@ -44,7 +44,7 @@ const LINE =
   /^("(?:[^"\\]|\\.)*"(?:;[a-z*][a-z0-9_.*-]*(?:=(?:"(?:[^"\\]|\\.)*"|[^\s;:"]*|:[^:]*:))?)*): ?(.*)$/s;
 
 /** Reads a signature base (RFC 9421 section 2.5), however it was cut. */
-export function readBase(text: string): GatewayBase {
+function readBase(text: string): GatewayBase {
   const lines = text.split('\n').map((line) => {
     const [, id = '', value = line] = LINE.exec(line) ?? [];
     return { id, value };

@@ -8,6 +8,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // By default one core of two stays idle, and most tests wait for a process or a socket.
+    maxWorkers: '100%',
     reporters: ['default', './summary-reporter.ts'],
   },
 });

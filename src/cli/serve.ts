@@ -2,7 +2,6 @@
  * `countersign serve`: runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
  * @module
  */
-import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { systemClock } from '../clock.ts';
@@ -10,6 +9,7 @@ import { CountersignError } from '../errors.ts';
 import { trustFile } from '../gateway/tls/gateway-certificate.ts';
 import type { Gateway } from '../main.ts';
 import { type CommonOptions, command, configOf, REFUSED } from './command.ts';
+import { onHangUp } from './hang-up.ts';
 
 /** Within these milliseconds a second signal is the first one: npm passes on what a terminal sends to both of us. */
 const SAME_REQUEST_MS = 500;
@@ -33,11 +33,7 @@ export function serve(): Command {
     let readAgain = () => {
       isDue = true;
     };
-    const hadTerminal = isatty(0);
-    process.on('SIGHUP', () => {
-      if (hadTerminal && !isatty(0)) endOfHangUp();
-      else readAgain();
-    });
+    onHangUp(() => readAgain());
     // A start that waits for its certificate can take days: carried by hand, it comes when it comes.
     const waiting = new AbortController();
     let gateway: Gateway | undefined;
@@ -82,14 +78,6 @@ export function serve(): Command {
       process.stderr.write(`Try it from another terminal:\n\n  ${firstCall()}\n\n`);
     }
   });
-}
-
-/**
- * A terminal that is closed sends SIGHUP too, and is none any more. Nothing can be written then, and Node crashes where
- * it exits without the terminal that it began with (measured: abort or segmentation fault). A kill loses nothing.
- */
-function endOfHangUp(): void {
-  process.kill(process.pid, 'SIGKILL');
 }
 
 /** A faulty configuration changes nothing, and every fault is told. */

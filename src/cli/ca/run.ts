@@ -13,6 +13,7 @@ import { lastPassOf } from '../../issuer/pass.ts';
 import { DEFAULT_SCHEDULE, Schedule } from '../../issuer/schedule.ts';
 import { PassWatch } from '../../issuer/watch.ts';
 import { command, print, reportError } from '../command.ts';
+import { onHangUp } from '../hang-up.ts';
 import {
   ACCEPT_CLOCK,
   jsonOf,
@@ -84,7 +85,7 @@ async function stay(options: RunOptions): Promise<void> {
       },
     });
     const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-    process.on('SIGHUP', () => void watch.passNow());
+    onHangUp(() => void watch.passNow());
     if (!options.json) {
       print(`The issuer ${fingerprint} watches ${options.inbox}, on the schedule "${schedule.pattern}".`);
     }

@@ -3,19 +3,8 @@
  * @module
  */
 import { createTransport, type SMTPTransportOptions } from 'nodemailer';
+import type { MailSettings } from '../config/mail.ts';
 import { isMailable, type Mail, type MailMessage } from './mail.ts';
-
-export interface SmtpServer {
-  readonly host: string;
-  readonly port: number;
-  /** TLS from the first byte; otherwise STARTTLS is demanded, but of a server on this machine. */
-  readonly secure: boolean;
-  readonly isLoopback: boolean;
-  readonly user?: string;
-  readonly password?: string;
-  /** The sender's address. */
-  readonly from: string;
-}
 
 const PATIENCE_MS = 10_000;
 
@@ -23,7 +12,7 @@ export class SmtpMail implements Mail {
   private readonly transport: ReturnType<typeof createTransport<unknown>>;
   private readonly from: string;
 
-  constructor({ host, port, secure, isLoopback, user, password, from }: SmtpServer) {
+  constructor({ host, port, secure, isLoopback, user, password, from }: MailSettings) {
     const options: SMTPTransportOptions = {
       host,
       port,

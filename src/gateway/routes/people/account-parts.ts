@@ -8,10 +8,11 @@ import { letters, MAIL_TOPIC, type SentLetter } from '../../../accounts/letters.
 import type { PasswordHashes } from '../../../accounts/login.ts';
 import type { Mail } from '../../../accounts/mail.ts';
 import { MailFiles } from '../../../accounts/mail-files.ts';
-import { SmtpMail, type SmtpServer } from '../../../accounts/mail-smtp.ts';
+import { SmtpMail } from '../../../accounts/mail-smtp.ts';
 import { MOST_TICKET_LIFE, Tickets } from '../../../accounts/ticket.ts';
 import type { AuditReader } from '../../../audit/audit.ts';
 import type { Registration } from '../../../config/config.ts';
+import type { MailSettings } from '../../../config/mail.ts';
 import type { ConsumerReader } from '../../../consumers/consumer.ts';
 import type { Deliver } from '../../../idempotency/delivery.ts';
 import type { DoneRecordReader } from '../../../idempotency/records.ts';
@@ -48,7 +49,7 @@ export interface AccountSources {
   /** The data folder. */
   readonly data: string;
   /** Undefined where mail is written into files. Asked at each mail: a reload may change it. */
-  readonly smtp: () => SmtpServer | undefined;
+  readonly smtp: () => MailSettings | undefined;
   readonly origin: () => string;
   readonly logger: Logger;
 }
@@ -73,7 +74,7 @@ export function accountDesk(people: PeopleParts, sources: AccountSources): Accou
   const truncateJournal = () => store.truncateJournal();
   const files = new MailFiles(data);
   const tickets = new Tickets({ vault, clock });
-  let settings: SmtpServer | undefined;
+  let settings: MailSettings | undefined;
   let server: SmtpMail | undefined;
   const mail: Mail = {
     send(message) {

@@ -13,12 +13,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** Objects and arrays within each other. */
 export const MOST_DEPTH = 32;
 
-/** `json-malformed` where the bytes are not JSON in UTF-8. */
-export function readJson(body: Buffer): unknown {
-  return parse(decode(body));
-}
-
-/** The body's own text, once it is known to be JSON. */
+/** The body's own text, once it is known to be JSON; `json-malformed` where it is not, in UTF-8. */
 export function readJsonText(body: Buffer): string {
   const text = decode(body);
   parse(text);

@@ -1,7 +1,7 @@
 /** Strict JSON: the values are those of JSON.parse, of texts that can be read in one way only. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MOST_DEPTH, readJson, readJsonText, readStrictJson } from '../../src/gateway/json-body.ts';
+import { MOST_DEPTH, readJsonText, readStrictJson } from '../../src/gateway/json-body.ts';
 
 const strict = (text: string) => readStrictJson(Buffer.from(text));
 
@@ -88,7 +88,7 @@ describe('strict JSON', () => {
   ])('holds no name twice: %s', (text) => {
     expect(parsed(text)).toBeDefined();
     expect(() => strict(text)).toThrow(/twice/);
-    expect(readJson(Buffer.from(text))).toEqual(parsed(text));
+    expect(readJsonText(Buffer.from(text))).toBe(text);
   });
 
   it.each([
@@ -132,7 +132,7 @@ describe('strict JSON', () => {
     ['UTF-16', Buffer.from('"a"', 'utf16le')],
     ['nothing', Buffer.alloc(0)],
   ])('is refused for %s', (_what, body) => {
-    for (const read of [readStrictJson, readJson, readJsonText]) {
+    for (const read of [readStrictJson, readJsonText]) {
       expect(() => read(body)).toThrow(expect.objectContaining({ code: 'json-malformed' }));
     }
   });

@@ -1,5 +1,6 @@
 /**
- * A lock that two processes of one machine can't hold at once, and that a crash releases. Each process puts a file of
+ * A lock that two processes of one machine can't hold at once, and that a crash releases. Where they are of two containers,
+ * neither sees whether the other's process lives: then it counts as living, and a crash leaves a file to remove by hand. Each process puts a file of
  * its own name into the lock's folder and then looks who else is there: whoever finds a living process beside itself
  * withdraws. Of two that come at the same moment both may withdraw, and never do both stay. A file whose process has
  * ended may be removed by anybody, since no other process will ever have its name: there is no moment at which a stale
@@ -7,14 +8,17 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { CountersignError } from '../errors.ts';
 import { ensureFolder } from './plain-file.ts';
 
-/** `PID-START-BOOT-RANDOM`: a process id comes again, and so does a start time after a reboot. */
-const HOLDER = /^(\d{1,10})-(\d*)-([0-9a-f]*)-[0-9a-f]{8}$/;
+/**
+ * `PID-START-BOOT-NAMESPACE-RANDOM`: a process id comes again, and so does a start time after a reboot; and each container
+ * has process ids of its own.
+ */
+const HOLDER = /^(\d{1,10})-(\d*)-([0-9a-f]*)-(\d*)-[0-9a-f]{8}$/;
 
 /** Milliseconds that an attempt waits for another's end, where nothing else is said. */
 const WAIT_MS = 2000;
@@ -42,7 +46,8 @@ export class Lock {
 
   private constructor(folder: string) {
     ensureFolder(folder, 0o700);
-    const own = `${process.pid}-${startOf(process.pid) ?? ''}-${bootId()}-${randomBytes(4).toString('hex')}`;
+    const parts = [process.pid, startOf(process.pid) ?? '', bootId(), namespace()];
+    const own = [...parts, randomBytes(4).toString('hex')].join('-');
     this.file = join(folder, own);
     try {
       writeFileSync(this.file, '', { flag: 'wx', mode: 0o600 });
@@ -64,11 +69,14 @@ export class Lock {
   }
 }
 
-/** The process id in a file's name, where that process still runs. What isn't such a name counts as living. */
-function livingHolder(name: string): number | string | undefined {
-  const [, id, start, boot] = HOLDER.exec(name) ?? [];
-  if (id === undefined) return name;
+/** Who has the lock by a file's name, where that process still runs, or may do so. What isn't such a name counts as living. */
+function livingHolder(name: string): string | undefined {
+  const [, id, start, boot, ids] = HOLDER.exec(name) ?? [];
+  if (id === undefined) return 'something unknown';
   if (boot !== bootId()) return undefined;
+  if (ids !== namespace()) {
+    return `process ${id} of another container, and from here nobody sees whether it has ended: if so, remove its file`;
+  }
   const pid = Number(id);
   try {
     process.kill(pid, 0);
@@ -77,7 +85,7 @@ function livingHolder(name: string): number | string | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return undefined;
   }
   const startNow = startOf(pid);
-  return startNow === undefined || startNow === start ? pid : undefined;
+  return startNow === undefined || startNow === start ? `process ${pid}` : undefined;
 }
 
 /** When a process was started, in ticks since the boot; undefined where the system doesn't tell. */
@@ -98,8 +106,16 @@ function bootId(): string {
   }
 }
 
-function busy(holder: number | string, file: string): CountersignError {
-  const who = typeof holder === 'number' ? `process ${holder}` : 'something unknown';
+/** Which process ids are meant: the number of their namespace (pid_namespaces(7)), or nothing where there are none. */
+function namespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '');
+  } catch {
+    return '';
+  }
+}
+
+function busy(who: string, file: string): CountersignError {
   return new CountersignError(
     'issuer-busy',
     `This issuer is in use by ${who} (${file}); two at once would issue twice. Wait, or stop it.`,

@@ -54,19 +54,34 @@ describe('a lock', () => {
     (await Lock.acquire(folder, 0)).release();
   });
 
-  it.each([
-    ['whose process id now belongs to another', `${process.pid}-1-`],
-    ['of a boot before this one', `${process.pid}-0-`],
-  ])('%s is free', async (what, start) => {
+  /** A lock that was left behind, with other parts in the place of its own. */
+  async function left(change: (parts: string[]) => void): Promise<{ folder: string; name: string }> {
     const folder = lockFolder();
     const lock = await Lock.acquire(folder);
-    const [own = ''] = readdirSync(folder);
+    const parts = readdirSync(folder)[0]?.split('-') ?? [];
     lock.release();
-    const [, , boot = ''] = own.split('-');
-    const other = what.includes('boot') ? '0'.repeat(32) : boot;
-    writeFileSync(join(folder, `${start}${other}-00000000`), '');
+    change(parts);
+    const name = parts.join('-');
+    writeFileSync(join(folder, name), '');
+    return { folder, name };
+  }
+
+  it.each<[string, (parts: string[]) => void]>([
+    ['whose process id now belongs to another', (parts) => parts.splice(1, 1, '1')],
+    ['of a boot before this one', (parts) => parts.splice(2, 1, '0'.repeat(32))],
+  ])('%s is free', async (_what, change) => {
+    const { folder } = await left(change);
     (await Lock.acquire(folder, 0)).release();
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('of another container is refused, with what to do where that has ended', async () => {
+    const { folder, name } = await left((parts) => parts.splice(1, 3, '1', parts[2] ?? '', '1'));
+    await expect(Lock.acquire(folder, 0)).rejects.toMatchObject({
+      ...busy,
+      message: expect.stringMatching(`another container.* remove its file .*${name}`),
+    });
+    expect(readdirSync(folder)).toEqual([name]);
   });
 
   it("isn't taken where something unknown lies in its place", async () => {

@@ -174,6 +174,16 @@ If it wasn't you, ask for a new one at once (POST ${origin}/v1/password/forgot),
   };
 }
 
+const TICKET = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/gm;
+
+/**
+ * A letter as its owner may see it outside the mailbox. A ticket shows that mail reaches somebody: who read it here with
+ * a token that was stolen would set a new password, and who registered with another's address would confirm it.
+ */
+export function withoutTicket(letter: string): string {
+  return letter.replace(TICKET, '(the ticket stands in the mail alone)');
+}
+
 function ticketPart(purpose: TicketPurpose, ticket: string, at: number): string {
   const end = new Date((at + TICKET_LIFE[purpose]) * 1000).toISOString();
   return `This ticket is good once, until ${end}. Show it to nobody:

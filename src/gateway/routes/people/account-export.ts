@@ -3,6 +3,7 @@
  * @module
  */
 import type { Account } from '../../../accounts/account.ts';
+import { withoutTicket } from '../../../accounts/letters.ts';
 import type { ConsumerKey } from '../../../consumers/consumer.ts';
 import { grantBody } from '../management/grants.ts';
 import { isoTime, isoTimeOrNull } from '../management/schemas.ts';
@@ -24,6 +25,7 @@ export async function exportOf(sources: Sources, account: Account) {
   const codes = await accounts.recoveryCodes(id);
   const sessions = await accounts.sessions.of(id);
   const refreshTokens = await accounts.refreshTokens.of(id);
+  const mail = [...(await files.kept(tickets.addressTag(account.email))), ...(await files.kept(id))];
   return {
     ...personOf(account),
     secondFactor: {
@@ -49,7 +51,7 @@ export async function exportOf(sources: Sources, account: Account) {
       subject: row.subject,
       detail: row.detail === undefined ? null : (JSON.parse(row.detail) as unknown),
     })),
-    mail: [...(await files.kept(tickets.addressTag(account.email))), ...(await files.kept(id))],
+    mail: mail.map(({ content, ...rest }) => ({ ...rest, content: withoutTicket(content) })),
   };
 }
 

@@ -125,5 +125,5 @@ export const ownAccount = z.strictObject({
     .meta({ description: 'The newest 1,000 rows that name the id, the consumer or its keys.' }),
   mail: z
     .array(z.strictObject({ id: z.string(), content: z.string() }))
-    .meta({ description: 'As it lies in the mail folder.' }),
+    .meta({ description: 'As it lies in the mail folder, but for its tickets.' }),
 });

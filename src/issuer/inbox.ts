@@ -19,6 +19,9 @@ const MOST_EARLIER = 8;
 
 const PARTS = ['csr', 'json', 'sig'] as const;
 
+/** Seconds for which a refusal lies in `rejected/`. */
+const KEPT_SECONDS = 30 * 24 * 3600;
+
 /** The bytes of a request's three files. */
 export interface RequestFiles {
   readonly csr: Buffer;
@@ -139,11 +142,36 @@ export class Inbox {
 
   /** Moves a file whose name can't be a request's, under a name that can. @returns that name. */
   rejectUnnamed(file: string, reason: Reason): string {
-    const id = `unnamed-${createHash('sha256').update(file).digest('hex').slice(0, 16)}`;
+    const id = nameInstead(file);
     this.putReason(id, { file, ...reason });
     moveIfThere(join(this.folder, file), join(this.rejected, `${id}.sig`));
     this.sync();
     return id;
+  }
+
+  /** Removes refusals of 30 days ago and before, with their files. @param now epoch seconds. Errors of the system as they are. */
+  clearRejected(now: number): void {
+    // A link may lead to what isn't ours.
+    if (!lstatSync(this.rejected, { throwIfNoEntry: false })?.isDirectory()) return;
+    for (const file of readdirSync(this.rejected)) {
+      const id = file.slice(0, -REASON.length);
+      if (!file.endsWith(REASON) || !this.isOutdated(id, now)) continue;
+      // The reason last: without it nobody knows what the others are.
+      for (const each of [...PARTS.map((part) => `${id}.${part}`), `${id}.ack`, file]) {
+        rmSync(join(this.rejected, each), { force: true, recursive: true });
+      }
+    }
+  }
+
+  /** Whether we wrote the reason for this id, 30 days ago or before. */
+  private isOutdated(id: string, now: number): boolean {
+    try {
+      const reason = JSON.parse(readPlainFile(join(this.rejected, reasonOf(id))).toString('utf8'));
+      const isOurs = reason.id === id || nameInstead(String(reason.file)) === id;
+      return isOurs && Date.parse(reason.at) / 1000 + KEPT_SECONDS <= now;
+    } catch {
+      return false;
+    }
   }
 
   private get rejected(): string {
@@ -186,8 +214,14 @@ export class Inbox {
   }
 }
 
+const REASON = '.reason.json';
+
 function reasonOf(id: string): string {
-  return `${id}.reason.json`;
+  return `${id}${REASON}`;
+}
+
+function nameInstead(file: string): string {
+  return `unnamed-${createHash('sha256').update(file).digest('hex').slice(0, 16)}`;
 }
 
 /** A link is moved, not what it points to. */

@@ -6,14 +6,16 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprintOf } from './certificate.ts';
+import type { History } from './history.ts';
 import { refuseMissing } from './inbox.ts';
 import { dropStaged, publishFile, readPlainFile, stageFile } from './plain-file.ts';
 import { BUNDLE_FILE } from './trust-bundle.ts';
 
 const DRAFT = /^\.(.+)\.pem\.partial$/;
+const ANSWER = /^(.+)\.pem$/;
 
 export class Outbox {
   private readonly folder: string;
@@ -56,8 +58,20 @@ export class Outbox {
 
   /** What a pass that was cut off has left: the id, and the SHA-256 of its leaf, if a whole leaf is in it. */
   drafts(): { id: string; fingerprint: string | undefined }[] {
+    return this.chains(DRAFT);
+  }
+
+  /** Removes answers whose certificates have ended. @param now epoch seconds. Errors of the system as they are. */
+  clearEnded(history: History, now: number): void {
+    for (const { id, fingerprint } of this.chains(ANSWER)) {
+      const leaf = fingerprint === undefined ? undefined : history.leaf(fingerprint);
+      if (leaf?.request?.id === id && leaf.notAfter <= now) rmSync(join(this.folder, nameOf(id)));
+    }
+  }
+
+  private chains(pattern: RegExp): { id: string; fingerprint: string | undefined }[] {
     return readdirSync(this.folder).flatMap((file) => {
-      const id = DRAFT.exec(file)?.[1];
+      const id = pattern.exec(file)?.[1];
       return id === undefined ? [] : [{ id, fingerprint: leafIn(join(this.folder, file)) }];
     });
   }

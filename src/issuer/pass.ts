@@ -106,7 +106,9 @@ class Pass {
       onProgress?.(++done, whole.length);
     }
     this.append(passEvent(started, this.isWhole, this.counts()));
-    return { outcomes: this.outcomes, partial: partial.filter((id) => !this.endRejection(id)) };
+    const rest = partial.filter((id) => !this.endRejection(id));
+    this.clear(started);
+    return { outcomes: this.outcomes, partial: rest };
   }
 
   /** Ends what a pass that was cut off has begun. */
@@ -129,6 +131,14 @@ class Pass {
         else this.reject(id, row.code, row.detail, requester);
       });
     }
+  }
+
+  /** Removes what nobody needs any more. What can't be removed stops nothing: the next pass tries again. */
+  private clear(now: number): void {
+    try {
+      this.inbox.clearRejected(now);
+      this.outbox.clearEnded(this.history, now);
+    } catch {}
   }
 
   /** Does what the system may prevent. */

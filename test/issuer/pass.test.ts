@@ -13,7 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Inbox } from '../../src/issuer/inbox.ts';
 import type { Outcome } from '../../src/issuer/outcome.ts';
 import { NOON, partsOf, type RequestChange, Requester, Scene } from './inbox-scene.ts';
 
@@ -452,6 +453,63 @@ describe('the clock', () => {
       scene.clock.seconds += 24 * HOUR;
       await scene.pass();
     }
+  });
+});
+
+describe('what nobody needs any more is removed', () => {
+  const DAY = 24 * HOUR;
+
+  it('from the outbox once its certificate has ended, and nothing that was not answered from here', async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    const ended = gateway.ask();
+    await scene.pass();
+    copyFileSync(join(scene.outbox, `${ended}.pem`), join(scene.outbox, 'copy.pem'));
+    writeFileSync(join(scene.outbox, 'notes.pem'), 'not ours');
+    scene.clock.seconds += 12 * HOUR - 1;
+    const live = gateway.ask();
+    await scene.pass();
+    expect(scene.files().outbox).toEqual(['copy.pem', `${ended}.pem`, `${live}.pem`, 'notes.pem']);
+    scene.clock.seconds += 1;
+    await scene.pass();
+    expect(scene.files().outbox).toEqual(['copy.pem', `${live}.pem`, 'notes.pem']);
+  });
+
+  it('from rejected/ after 30 days, whatever it was, and nothing that others put there', async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    gateway.ask({ json: '{' });
+    writeFileSync(join(scene.inbox, 'no name.sig'), '');
+    writeFileSync(join(scene.inbox, 'strange.ack'), '');
+    await scene.pass();
+    const rejected = join(scene.inbox, 'rejected');
+    const foreign = ['notes.csr', 'notes.reason.json', 'other.reason.json'];
+    writeFileSync(join(rejected, 'notes.csr'), '');
+    writeFileSync(join(rejected, 'notes.reason.json'), '');
+    writeFileSync(join(rejected, 'other.reason.json'), JSON.stringify({ id: 'another', at: '2020-01-01' }));
+    scene.clock.seconds += 30 * DAY - 1;
+    await scene.pass({ acceptClock: true });
+    expect(scene.files().rejected).toHaveLength(foreign.length + 4 + 2 + 2);
+    scene.clock.seconds += 1;
+    await scene.pass();
+    expect(scene.files().rejected).toEqual(foreign);
+  });
+
+  it('or stays where it cannot be, and no request waits for that', async () => {
+    const scene = await Scene.make();
+    const gateway = await scene.requester('gateway');
+    gateway.ask({ json: '{' });
+    await scene.pass();
+    const reasonFile = join(scene.inbox, 'rejected', 'gateway-1.reason.json');
+    vi.spyOn(Inbox.prototype, 'clearRejected').mockImplementation(() => {
+      throw Object.assign(new Error('no'), { code: 'EACCES', syscall: 'rm' });
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    scene.clock.seconds += 31 * DAY;
+    await gateway.enrol({ acceptClock: true });
+    const id = gateway.ask();
+    expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'issued', id }]);
+    expect(existsSync(reasonFile)).toBe(true);
   });
 });
 

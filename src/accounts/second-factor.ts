@@ -12,6 +12,7 @@ import { generateSecret, generateURI, verifySync } from 'otplib';
 import { renderSVG } from 'uqr';
 import type { KeyVault } from '../consumers/key-vault.ts';
 import { CountersignError } from '../errors.ts';
+import { grants, OPERATOR } from '../security/roles.ts';
 import type { Account, AccountChanges, AccountReader, SecondFactor } from './account.ts';
 
 /** Seconds. */
@@ -168,7 +169,7 @@ export async function confirmEnrolment(
 
 /** Roles that a password alone must not open: `operator` and all below it. */
 export function requiresSecondFactor({ roles }: Pick<Account, 'roles'>): boolean {
-  return roles.some((role) => role === 'operator' || role.startsWith('operator:'));
+  return roles.some((role) => grants(OPERATOR, role));
 }
 
 function wrongCode(): CountersignError {

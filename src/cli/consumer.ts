@@ -7,7 +7,16 @@ import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Consumer } from '../consumers/consumer.ts';
 import { addConsumer } from '../consumers/registration.ts';
-import { type CommonOptions, command, noun, print, printJson, printTable, withStore } from './command.ts';
+import {
+  type CommonOptions,
+  command,
+  configOf,
+  noun,
+  print,
+  printJson,
+  printTable,
+  withStore,
+} from './command.ts';
 import {
   collect,
   draftOf,
@@ -41,10 +50,11 @@ export function consumer(): Command {
 
 async function add(name: string, options: AddOptions): Promise<void> {
   const [roles, draft] = [options.role, draftOf(options)];
+  const { roles: listed } = configOf(options);
   const issued = await withStore(options, (store) =>
     issueTo(options, (keep) =>
       store.commitGroup.run('add a consumer', async (tx) => {
-        const made = await addConsumer(tx.consumers, store.vault, { name, roles }, now(), draft);
+        const made = await addConsumer(tx.consumers, store.vault, { name, roles, listed }, now(), draft);
         const detail = { roles, keyid: made.keyid, ...recordedDraft(draft) };
         await tx.audit.append({ actor: 'cli', action: 'consumer.add', subject: name, detail });
         keep(made);

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CountersignError } from '../errors.ts';
-import { intersectRoles, isRole } from '../security/roles.ts';
+import { grants, intersectRoles, isRole, OPERATOR } from '../security/roles.ts';
 
 /** Times are whole seconds since the epoch. */
 export interface Consumer {
@@ -126,14 +126,18 @@ export interface Fault {
   readonly detail: string;
 }
 
-/** Every fault of a consumer that is to be registered. */
-export function consumerFaults(name: string, roles: readonly string[]): Fault[] {
+/** Every fault of a consumer that is to be registered. @param listed as for `handedOutFaults`. */
+export function consumerFaults(
+  name: string,
+  roles: readonly string[],
+  listed: readonly string[] | undefined,
+): Fault[] {
   const faults: Fault[] = [];
   if (!NAME.test(name)) {
     const detail = `the name "${name}" must be lower-case letters, digits and hyphens, 63 at most, not starting with a hyphen`;
     faults.push({ path: 'name', detail });
   }
-  return [...faults, ...roleFaults('roles', roles)];
+  return [...faults, ...handedOutFaults(roles, listed)];
 }
 
 export function roleFaults(path: string, roles: readonly string[]): Fault[] {
@@ -142,6 +146,21 @@ export function roleFaults(path: string, roles: readonly string[]): Fault[] {
     const detail = `the role "${role}" must be lower-case words joined by colons, such as orders:read`;
     return [{ path: `${path}[${i}]`, detail }];
   });
+}
+
+/**
+ * What is wrong with roles that somebody is to have: beyond those that there are, a role opens nothing, and is a slip
+ * of the pen. What operators do is there also where nobody lists it.
+ * @param listed the roles under `roles:` of the configuration; undefined where it has no such list, and any may be.
+ */
+export function handedOutFaults(roles: readonly string[], listed: readonly string[] | undefined): Fault[] {
+  const there = listed && [OPERATOR, ...listed];
+  const unknown = roles.flatMap((role, i) =>
+    !there || !isRole(role) || there.some((each) => grants(each, role))
+      ? []
+      : [{ path: `roles[${i}]`, detail: `there is no role "${role}" here` }],
+  );
+  return [...roleFaults('roles', roles), ...unknown];
 }
 
 /** `consumer-invalid`, which names every fault in words and as `errors`; nothing where there is none. */

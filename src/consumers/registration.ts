@@ -30,6 +30,11 @@ export interface NewConsumer {
   readonly roles: readonly string[];
 }
 
+export interface ConsumerDraft extends NewConsumer {
+  /** The roles that there are; undefined where any may be. */
+  readonly listed?: readonly string[] | undefined;
+}
+
 /** A key to be added, and its secret in clear. */
 export interface NewKey {
   readonly key: Omit<ConsumerKey, 'vouchedAt'>;
@@ -40,11 +45,11 @@ export interface NewKey {
 export async function addConsumer(
   changes: Pick<ConsumerChanges, 'add' | 'addKey'>,
   vault: KeyVault,
-  { name, roles }: NewConsumer,
+  { name, roles, listed }: ConsumerDraft,
   now: number,
   draft: KeyDraft = {},
 ): Promise<IssuedKey> {
-  refuseFaults('a consumer', [...consumerFaults(name, roles), ...checkKeyDraft(draft, now)]);
+  refuseFaults('a consumer', [...consumerFaults(name, roles, listed), ...checkKeyDraft(draft, now)]);
   await changes.add({ name, roles, createdAt: now });
   return addKey(changes, vault, { name, roles }, now, draft);
 }

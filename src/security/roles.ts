@@ -5,6 +5,9 @@
 const ROLE = /^[a-z0-9-]+(:[a-z0-9-]+)*$/;
 const MOST_ROLE = 128;
 
+/** Held by those who run the gateway. Its parts, such as `operator:keys`, are there whatever the configuration lists. */
+export const OPERATOR = 'operator';
+
 /** A route that demands this is open to whoever is authenticated. It is not a role that anybody can hold. */
 export const ANY_ROLE = 'any';
 

@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { eraseAccount } from '../../accounts/erasure.ts';
+import { endAll } from '../../accounts/generation.ts';
 import { Tickets } from '../../accounts/ticket.ts';
 import { epochSeconds, systemClock } from '../../clock.ts';
 import type { SqliteStore } from '../../storage/sqlite/store.ts';
@@ -33,9 +34,7 @@ async function refuse(wanted: string, options: CommonOptions): Promise<void> {
     return store.commitGroup.run('disable an account', async ({ accounts, consumers, audit }) => {
       const { id, consumer, disabledAt = epochSeconds(systemClock) } = await findAccount(accounts, wanted);
       await accounts.update(id, { disabledAt });
-      await accounts.raiseGeneration(id);
-      await accounts.refreshTokens.endAll(id);
-      await accounts.sessions.endAll(id);
+      await endAll(accounts, id);
       if (consumer !== undefined) await consumers.disable(consumer, disabledAt);
       await audit.append({ actor: 'cli', action: 'account.disable', subject: id });
       return id;

@@ -5,6 +5,7 @@
  */
 import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
+import { endAll } from '../../accounts/generation.ts';
 import { drawEnrolment, type Enrolment, enrol } from '../../accounts/second-factor.ts';
 import { type CommonOptions, command, print, printJson, withStore } from '../command.ts';
 import { ACCOUNT, findAccount } from './find.ts';
@@ -21,9 +22,7 @@ async function handOver(wanted: string, options: CommonOptions): Promise<void> {
       const { id, email } = await findAccount(accounts, wanted);
       const drawn = drawEnrolment(email);
       await enrol(accounts, store.vault, id, drawn, true);
-      await accounts.raiseGeneration(id);
-      await accounts.refreshTokens.endAll(id);
-      await accounts.sessions.endAll(id);
+      await endAll(accounts, id);
       await audit.append({ actor: 'cli', action: 'account.hand-over-second-factor', subject: id });
       return { id, drawn };
     }),

@@ -7,7 +7,7 @@ let operator: Caller;
 let count = 0;
 
 const settings = {
-  roles: ['orders', 'billing', { name: 'reports', grantable: true }, 'operator'],
+  roles: ['orders', 'billing', { name: 'reports', grantable: true }],
   routes: [{ path: '/orders', upstream: 'http://127.0.0.1:9', role: 'orders:write' }],
 };
 
@@ -199,6 +199,35 @@ describe('roles', () => {
     });
     expect(named.has('any')).toBe(false);
     expect((await (await newcomer('orders')).get('/v1/roles')).status).toBe(403);
+  });
+
+  it('that the configuration does not list are handed out to no consumer', async () => {
+    const add = (...roles: string[]) => operator.post('/v1/consumers', { name: 'listed', roles });
+    const change = (...roles: string[]) =>
+      operator.call('PATCH', '/v1/consumers/listed', { body: { roles } });
+    // What operators do is there without being listed.
+    const known = ['orders:read', 'operator:keys:read'];
+    expect(pathsOf(await add('orders', 'order'))).toEqual(['roles[1]']);
+    expect((await add(...known)).status).toBe(201);
+    expect(pathsOf(await change('throne', 'orders'))).toEqual(['roles[0]']);
+    expect((await change('billing', ...known)).status).toBe(200);
+  });
+
+  it('that are not listed any more can only be denied to who has asked for them', async () => {
+    const shop = await newcomer();
+    const { json } = await shop.post('/v1/grants', { role: 'billing' });
+    const grant = api.gateway.store.consumers.findGrant(json.id as string);
+    if (!grant) throw new Error('it was not kept');
+    await api.gateway.store.commitGroup.run('ask before', (tx) =>
+      tx.consumers.putGrant({ ...grant, id: 'of-before', role: 'throne' }),
+    );
+    const path = '/v1/grants/of-before/decision';
+    expect(await operator.post(path, { decision: 'grant' })).toMatchObject({
+      status: 409,
+      json: { code: 'conflict' },
+    });
+    expect(await rolesOf(shop)).toEqual([]);
+    expect((await operator.post(path, { decision: 'deny' })).status).toBe(200);
   });
 });
 

@@ -2,7 +2,7 @@
  * `/v1/consumers`: operators register consumers, change and remove them.
  * @module
  */
-import { type Consumer, consumerFaults, roleFaults } from '../../../consumers/consumer.ts';
+import { type Consumer, consumerFaults, handedOutFaults } from '../../../consumers/consumer.ts';
 import { issueKey, type NewKey } from '../../../consumers/registration.ts';
 import { CountersignError } from '../../../errors.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
@@ -76,8 +76,9 @@ export function addConsumer(parts: ManagementParts): Route {
       issuesSecret: true,
       parameters(input) {
         checkIfMatch(input.ifMatch, undefined);
+        const { listed } = parts.roleSettings();
         return checkInput(schema, input, ({ name, roles = [] }) =>
-          name === undefined ? roleFaults('roles', roles) : consumerFaults(name, roles),
+          name === undefined ? handedOutFaults(roles, listed) : consumerFaults(name, roles, listed),
         ).body;
       },
       loadState: (tx, { name }, { now }) => ({
@@ -134,7 +135,8 @@ export function changeConsumer(parts: ManagementParts): Route {
       parameters: (input) => ({
         name: input.params.name ?? '',
         ifMatch: input.ifMatch,
-        ...checkInput(schema, input, ({ roles = [] }) => roleFaults('roles', roles)).body,
+        ...checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.roleSettings().listed))
+          .body,
       }),
       async loadState(tx, { name }) {
         await refusePersons(tx, name);

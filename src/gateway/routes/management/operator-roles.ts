@@ -7,10 +7,8 @@
  * @module
  */
 import { CountersignError } from '../../../errors.ts';
-import { grants } from '../../../security/roles.ts';
+import { grants, OPERATOR } from '../../../security/roles.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
-
-export const OPERATOR = 'operator';
 
 /** `role-missing` where one of these roles is an operator's, and the caller doesn't hold it. */
 export function refuseBeyond(context: SecurityContext, roles: readonly string[]): void {

@@ -10,10 +10,11 @@
 import { OPERATORS, type Route } from '../../call.ts';
 import type { PatternRoute } from '../pattern-routes.ts';
 import { addConsumer, changeConsumer, listConsumers, removeConsumer, showConsumer } from './consumers.ts';
-import { askForRole, decideGrant, listGrants, showGrant } from './grants.ts';
+import { decideGrant, listGrants, showGrant } from './grants.ts';
 import { addKey, listKeys, revokeKey, showKey } from './keys.ts';
 import { listOwnKeys, rotateKey, rotateOwnKey } from './own-keys.ts';
 import type { ManagementParts } from './parts.ts';
+import { askForRole } from './role-request.ts';
 import { listRoles } from './roles.ts';
 import { listUsage } from './usage.ts';
 

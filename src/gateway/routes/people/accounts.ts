@@ -4,21 +4,21 @@
  * @module
  */
 import type { Account, AccountReader } from '../../../accounts/account.ts';
+import { endAll } from '../../../accounts/generation.ts';
 import { consumerRoles } from '../../../accounts/registration.ts';
+import { handedOutFaults } from '../../../consumers/consumer.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
 import { checkIfMatch } from '../management/entity-tag.ts';
-import { handedOutFaults } from '../management/listed-roles.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { pageOf, readCursor } from '../management/paging.ts';
 import { listOf } from '../management/schemas.ts';
 import { readerRoute } from '../reader-route.ts';
 import { accountTag, factorState, knownAccount, personOf } from './account-item.ts';
 import type { AccountParts } from './account-parts.ts';
-import { endAll } from './password.ts';
 import { accountChange, accountFilter, accountItem } from './schemas.ts';
 import { refuseOwn } from './second-factor.ts';
 
@@ -99,7 +99,7 @@ export function changeAccount(parts: AccountParts): Route {
         const { roles } = change;
         const consumerChange = { ...change, ...(roles && { roles: consumerRoles(roles) }) };
         if (consumer !== undefined) await tx.consumers.update(consumer, consumerChange);
-        await endAll(tx, id);
+        await endAll(tx.accounts, id);
       },
       getResponse: ({ after, factor }) => ({
         status: 200,
@@ -138,7 +138,7 @@ export function resetSecondFactor(parts: AccountParts): Route {
       refuseOwn(context, account);
       const { id } = account;
       await tx.accounts.removeSecondFactor(id);
-      await endAll(tx, id);
+      await endAll(tx.accounts, id);
     },
   });
 }
@@ -147,7 +147,7 @@ export function logOutAccount(parts: AccountParts): Route {
   return actionRoute(parts, {
     name: 'account.logout',
     summary: 'End every token and session of an account',
-    apply: (tx, { id }) => endAll(tx, id),
+    apply: ({ accounts }, { id }) => endAll(accounts, id),
   });
 }
 

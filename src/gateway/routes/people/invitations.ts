@@ -5,12 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import { letter } from '../../../accounts/letters.ts';
 import { TICKET_LIFE } from '../../../accounts/ticket.ts';
+import { handedOutFaults } from '../../../consumers/consumer.ts';
 import { CountersignError } from '../../../errors.ts';
 import { OPERATORS, type Route } from '../../call.ts';
 import { checkInput } from '../api-input.ts';
 import { endpointRoute } from '../endpoint-route.ts';
 import { checkIfMatch } from '../management/entity-tag.ts';
-import { handedOutFaults } from '../management/listed-roles.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { isoTime } from '../management/schemas.ts';
 import type { AccountParts } from './account-parts.ts';

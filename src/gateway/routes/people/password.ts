@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Account } from '../../../accounts/account.ts';
+import { endAll } from '../../../accounts/generation.ts';
 import { letter } from '../../../accounts/letters.ts';
 import { wrongPassword } from '../../../accounts/login.ts';
 import { passwordPolicy } from '../../../accounts/password-policy.ts';
@@ -186,7 +187,7 @@ async function putPassword(
   more: { readonly emailConfirmedAt?: number } = {},
 ): Promise<void> {
   await tx.accounts.update(id, { passwordHash, ...more });
-  await endAll(tx, id);
+  await endAll(tx.accounts, id);
   await tx.outbox.add(letter({ kind: 'password-changed', account: id, at: now }));
 }
 
@@ -194,11 +195,4 @@ async function putPassword(
 async function revokeKeys({ consumers }: Transaction, { consumer }: Account, now: number): Promise<void> {
   if (consumer === undefined) return;
   for (const { keyid } of consumers.keysOf(consumer)) await consumers.revokeKey(keyid, now);
-}
-
-/** Ends every token, session and ticket of an account. */
-export async function endAll({ accounts }: Transaction, id: string): Promise<void> {
-  await accounts.raiseGeneration(id);
-  await accounts.refreshTokens.endAll(id);
-  await accounts.sessions.endAll(id);
 }

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { tokenInvalid } from '../../../accounts/access-token.ts';
 import type { Account } from '../../../accounts/account.ts';
+import { endAll } from '../../../accounts/generation.ts';
 import { type LoginProof, wrongPassword } from '../../../accounts/login.ts';
 import {
   confirmEnrolment,
@@ -24,7 +25,6 @@ import { checkIfMatch } from '../management/entity-tag.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { accountTag, knownAccount } from './account-item.ts';
 import type { PeopleParts } from './parts.ts';
-import { endAll } from './password.ts';
 import { personOf } from './tokens.ts';
 
 /** A password in a pocket doesn't follow from a token in a script's: it is asked for again, not taken by Basic. */
@@ -143,7 +143,7 @@ export function handOverSecondFactor(parts: PeopleParts): Route {
       },
       async apply(tx, { account: { id }, drawn }) {
         await enrol(tx.accounts, vault, id, drawn, true);
-        await endAll(tx, id);
+        await endAll(tx.accounts, id);
       },
       getResponse: ({ drawn }) => enrolmentAnswer(drawn),
       audit: ({ account: { id } }) => ({ subject: id }),

@@ -3,6 +3,7 @@
  * @module
  */
 import { z } from 'zod';
+import { endAll } from '../../../accounts/generation.ts';
 import { endedCookie } from '../../../accounts/session.ts';
 import type { Context, Person, Route } from '../../call.ts';
 import { readIdempotencyKey } from '../../idempotent-call.ts';
@@ -64,11 +65,7 @@ export function logOut(parts: PeopleParts): Route {
       updateState: (_state, loggedOut) => loggedOut,
       async apply({ accounts }, { person, everywhere }) {
         const { account, family, session } = person;
-        if (everywhere) {
-          await accounts.raiseGeneration(account);
-          await accounts.refreshTokens.endAll(account);
-          await accounts.sessions.endAll(account);
-        }
+        if (everywhere) await endAll(accounts, account);
         if (family !== undefined) await accounts.refreshTokens.endFamily(family);
         if (session !== undefined) await accounts.sessions.end(session);
       },

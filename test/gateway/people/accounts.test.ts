@@ -174,7 +174,7 @@ describe('PATCH /v1/accounts/{id}', () => {
     expect((await scene.gateway.store.accounts.find(id))?.generation).toBe(1);
     const rows = [...scene.gateway.store.audit.rows()].filter(({ subject }) => subject === id);
     expect(rows).toHaveLength(1);
-    expect(JSON.stringify(rows)).not.toMatch(/ada|lovelace|example/i);
+    expect(JSON.stringify(rows)).not.toMatch(/\bada\b|lovelace|example/i);
   });
 });
 
@@ -251,7 +251,7 @@ describe('POST /v1/invitations', () => {
     });
     const rows = JSON.stringify([...store.audit.rows()]);
     expect(rows).toContain('account.invite');
-    expect(rows).not.toMatch(/grace|eyJ/i);
+    expect(rows).not.toMatch(/grace|\beyJ[\w-]+\./i);
   });
 
   test('is refused beyond one’s own roles, to who has an account, and to no address at all', async () => {

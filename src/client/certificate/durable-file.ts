@@ -64,9 +64,12 @@ function isRunning(pid: number): boolean {
 
 function writeDraft(path: string, content: string | Uint8Array, mode: number): string {
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
-  const descriptor = openSync(draft, 'w', mode);
+  // What a kill left behind gives way. Others write to some of these folders too: a link of theirs that bears this name
+  // must not have us write to where it leads.
+  rmSync(draft, { force: true });
+  const descriptor = openSync(draft, 'wx', mode);
   try {
-    // The mode of a draft that a kill left behind is whatever it was.
+    // Whatever the umask is.
     fchmodSync(descriptor, mode);
     writeFileSync(descriptor, content);
     fsyncSync(descriptor);

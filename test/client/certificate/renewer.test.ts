@@ -366,6 +366,17 @@ describe('an answer that is unfit', () => {
     expect((await renewal.told('requested')).id).not.toBe(id);
   });
 
+  it('a link that others put in the way of a request leads to nothing of ours', async () => {
+    const renewal = new Renewal();
+    const precious = join(renewal.folder, 'request.key');
+    const before = readFileSync(precious);
+    const file = `gateway-${Math.floor(renewal.now / 1000)}.csr`;
+    symlinkSync(precious, join(issuer.inbox, `.${file}.${process.pid}.part`));
+    await renewal.settle();
+    expect(readFileSync(precious)).toEqual(before);
+    expect(statSync(precious).mode & 0o777).toBe(0o600);
+  });
+
   it('a disk that refuses a request is said, and it is tried again', async () => {
     const renewal = await new Renewal().settle();
     rmSync(issuer.inbox, { recursive: true });

@@ -11,6 +11,7 @@ import {
   asksForAuthority,
   challengePassword,
   dns,
+  ECDSA_SHA1,
   ECDSA_SHA256,
   ED25519,
   email,
@@ -97,11 +98,16 @@ function compressed(): Buffer {
   return sequence(algorithm, bitString(Buffer.concat([Buffer.of(2), x])));
 }
 
-/** The neutral point of Ed25519, as the second of its encodings. */
-function neutral(): Buffer {
-  const y = Buffer.from(`ee${'ff'.repeat(31)}`, 'hex');
-  return sequence(ED25519, bitString(y));
-}
+/** Every point of Ed25519 whose order is small, in every encoding, less the sign that any of them may bear. */
+const SMALL_ORDER = [
+  `00${'00'.repeat(31)}`,
+  `01${'00'.repeat(31)}`,
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+];
 
 describe('a request is refused', () => {
   it.each([
@@ -136,7 +142,8 @@ describe('a request is refused', () => {
     ['has a 1024-bit RSA key', { keys: rsa(1024), algorithm: RSA_SHA256 }, '1024 bits'],
     ['has a 2047-bit RSA key', { keys: rsa(2047), algorithm: RSA_SHA256 }, '2047 bits'],
     ['has an RSA exponent of 3', { keys: rsa(2048, 3), algorithm: RSA_SHA256 }, 'exponent'],
-    ['is signed with SHA-1', { keys: rsa(2048), algorithm: RSA_SHA1, hash: 'sha1' }, 'too weak'],
+    ['is signed with SHA-1', { algorithm: ECDSA_SHA1, hash: 'sha1' }, 'too weak'],
+    ['is signed with SHA-1 by RSA', { keys: rsa(2048), algorithm: RSA_SHA1, hash: 'sha1' }, 'too weak'],
     ['has a P-192 key', { keys: curve('prime192v1') }, 'another curve'],
     ['has a P-521 key', { keys: curve('P-521') }, 'another curve'],
     ['has a secp256k1 key', { keys: curve('secp256k1') }, 'another curve'],
@@ -147,16 +154,22 @@ describe('a request is refused', () => {
     ],
     ['spells its curve out', { spki: explicitCurve() }, 'must be named'],
     ['has a point beside its curve', { spki: offCurve() }, 'none that OpenSSL takes'],
-    [
-      'has an Ed25519 key that anybody can sign for',
-      { spki: neutral(), algorithm: ED25519, keys: generateKeyPairSync('ed25519'), hash: null },
-      'anybody can sign',
-    ],
     ['has a compressed point', { spki: compressed() }, 'uncompressed'],
   ])('that %s', async (_what, parts, why) => {
     const { code, detail } = await refusal(() => readRequest(requestPem(parts)));
     expect(code).toBe('certificate-request-refused');
     expect(detail).toContain(why);
+  });
+
+  it.each(SMALL_ORDER)('that has the key %s, which anybody can sign for', async (hex) => {
+    for (const sign of [0, 0x80]) {
+      const point = Buffer.from(hex, 'hex');
+      point[31] = (point[31] ?? 0) | sign;
+      const spki = sequence(ED25519, bitString(point));
+      const parts = { spki, algorithm: ED25519, keys: generateKeyPairSync('ed25519'), hash: null };
+      const { detail } = await refusal(() => readRequest(requestPem(parts)));
+      expect(detail).toContain('anybody can sign');
+    }
   });
 
   it('for its key before its signature is looked at', async () => {

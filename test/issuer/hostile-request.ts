@@ -15,6 +15,7 @@ import {
 } from '../../src/client/certificate/der.ts';
 
 export const ECDSA_SHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
+export const ECDSA_SHA1 = sequence(objectIdentifier('1.2.840.10045.4.1'));
 export const RSA_SHA256 = sequence(objectIdentifier('1.2.840.113549.1.1.11'), Buffer.of(5, 0));
 export const RSA_SHA1 = sequence(objectIdentifier('1.2.840.113549.1.1.5'), Buffer.of(5, 0));
 export const ED25519 = sequence(objectIdentifier('1.3.101.112'));

@@ -1,12 +1,22 @@
 /** Leaves: what they hold, how long they live, and that OpenSSL takes every one of them and none from outside the limits. */
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { signingKey } from '../../src/issuer/certificate.ts';
 import { BACKDATE, issueLeaf, leafValidity } from '../../src/issuer/leaf.ts';
 import type { CertificateUse } from '../../src/issuer/names.ts';
 import { MAX_LIFETIME } from '../../src/issuer/profile.ts';
 import { rehearse } from '../../src/issuer/rehearsal.ts';
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  type Extension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from '../../src/issuer/x509.ts';
 import { ManualClock } from '../storage/manual-clock.ts';
 import { p256 } from './hostile-request.ts';
 import { refusal } from './refusal.ts';
@@ -14,12 +24,21 @@ import { type AltName, forge, hasOpenssl, openssl, removeRoots, rootFor, strictl
 
 afterAll(removeRoots);
 
+const otherKey = await signingKey(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey);
+const later = (date: Date | undefined, seconds: number) => new Date(Number(date) + seconds * 1000);
+
 const WHOLE = { dns: ['example.org'], ip: ['10.0.0.0/8', '2001:db8::/32'], uri: ['example.org'] };
 const NAMES = { dns: ['api.example.org'], ip: ['10.0.0.7', '2001:db8::7'], uri: ['spiffe://example.org/x'] };
 const LONGEST = MAX_LIFETIME + BACKDATE;
 
 const spkiOf = (keys: { publicKey: { export(options: { format: 'der'; type: 'spki' }): Buffer } }) =>
   keys.publicKey.export({ format: 'der', type: 'spki' });
+
+/** RFC 7093 section 2, method 1, as openssl shows it. @param bytes of the point, which an SPKI ends with. */
+const identifier = (spki: Buffer, bytes: number) => {
+  const hash = createHash('sha256').update(spki.subarray(-bytes)).digest('hex').slice(0, 40);
+  return hash.toUpperCase().match(/../g)?.join(':');
+};
 
 const keyTypes = [
   ['P-256', () => p256()],
@@ -49,17 +68,19 @@ describe('a leaf', () => {
 
   it.skipIf(!hasOpenssl)('names its use, its signer and its key, and its names are critical', async () => {
     const root = await rootFor(WHOLE);
+    const spki = spkiOf(p256());
     const text = async (use: CertificateUse) => {
-      const { leafPem } = await issueLeaf(root, { spki: spkiOf(p256()), names: NAMES, use }, systemClock);
+      const { leafPem } = await issueLeaf(root, { spki, names: NAMES, use }, systemClock);
       return openssl(['x509', '-noout', '-text'], leafPem).stdout.replace(/\s+/g, ' ');
     };
     const server = await text('server');
     expect(server).toContain('Subject Alternative Name: critical DNS:');
     expect(server).toContain('Key Usage: critical Digital Signature ');
+    const rootKey = spkiOf(root.certificate);
     expect(server).toContain(
-      'Extended Key Usage: TLS Web Server Authentication X509v3 Authority Key Identifier: ',
+      `Extended Key Usage: TLS Web Server Authentication X509v3 Authority Key Identifier: ${identifier(rootKey, 97)} `,
     );
-    expect(server).toContain('Subject Key Identifier: ');
+    expect(server).toContain(`Subject Key Identifier: ${identifier(spki, 65)} `);
     expect(await text('client')).toContain('Extended Key Usage: TLS Web Client Authentication X509v3 ');
     expect(await text('both')).toContain(
       'TLS Web Server Authentication, TLS Web Client Authentication X509v3 ',
@@ -226,6 +247,88 @@ describe('no leaf is issued', () => {
       expect(detail).toContain(`refuse it as a ${each.use}`);
     }
   });
+});
+
+/** What is given to the maker of certificates, each time that it makes one. */
+type Parts = Parameters<typeof X509CertificateGenerator.create>[0];
+const make = X509CertificateGenerator.create.bind(X509CertificateGenerator);
+
+/** Has the maker of certificates make those for this key otherwise than it is told. @returns what it was told. */
+function makeOtherwise(spki: Buffer, change: (parts: Parts) => Partial<Parts> = () => ({})): Parts[] {
+  const told: Parts[] = [];
+  const maker = vi.spyOn(X509CertificateGenerator, 'create').mockImplementation((parts, crypto) => {
+    told.push(parts);
+    return make({ ...parts, ...(parts.publicKey === spki && change(parts)) }, crypto);
+  });
+  onTestFinished(() => maker.mockRestore());
+  return told;
+}
+
+describe('a leaf that came out otherwise than it was planned is not issued:', () => {
+  const withOther = (found: Parts, ...others: Extension[]) =>
+    (found.extensions ?? []).map((each) => others.find(({ type }) => type === each.type) ?? each);
+
+  it.each<[fault: string, (parts: Parts) => Partial<Parts>]>([
+    ['issuer', () => ({ issuer: 'CN=Another root' })],
+    ['issuer', ({ publicKey }) => ({ publicKey, signingKey: otherKey })],
+    ['key', () => ({ publicKey: spkiOf(p256()) })],
+    ['serial', () => ({ serialNumber: '0123456789abcdef' })],
+    ['notBefore', ({ notBefore }) => ({ notBefore: later(notBefore, -1) })],
+    ['notAfter', ({ notAfter }) => ({ notAfter: later(notAfter, 1) })],
+    [
+      'authority',
+      (parts) => ({
+        extensions: [
+          ...withOther(parts, new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)),
+          new BasicConstraintsExtension(true),
+        ],
+      }),
+    ],
+    ['subject', () => ({ subject: 'CN=api.example.org' })],
+    [
+      'names',
+      (parts) => ({
+        extensions: withOther(parts, new SubjectAlternativeNameExtension([dns('a.example.org')], true)),
+      }),
+    ],
+    [
+      'use',
+      (parts) => ({
+        extensions: withOther(parts, new ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.2'])),
+      }),
+    ],
+  ])('%s', async (fault, change) => {
+    const spki = spkiOf(p256());
+    makeOtherwise(spki, change);
+    const draft = { spki, names: NAMES, use: 'server' } as const;
+    const { code, detail } = await refusal(async () => issueLeaf(await rootFor(WHOLE), draft, systemClock));
+    expect([code, detail]).toEqual(['certificate-invalid', expect.stringContaining(`: ${fault}.`)]);
+  });
+});
+
+describe('the twin that goes before a leaf', () => {
+  it.each(keyTypes)(
+    'differs from it in its key alone, which is of the same kind: %s',
+    async (_type, keys) => {
+      const spki = spkiOf(keys());
+      const told = makeOtherwise(spki);
+      await issueLeaf(await rootFor(WHOLE), { spki, names: NAMES, use: 'both' }, systemClock);
+      const [twin, leaf] = [await make(told[0] as Parts), await make(told.at(-1) as Parts)];
+      const keyOf = ({ rawData }: typeof leaf) => new X509Certificate(Buffer.from(rawData)).publicKey;
+      const kind = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) => [
+        asymmetricKeyType,
+        asymmetricKeyDetails,
+      ];
+      expect(keyOf(leaf).equals(keyOf(twin))).toBe(false);
+      expect(kind(keyOf(twin))).toEqual(kind(keyOf(leaf)));
+      const SUBJECT_KEY = '2.5.29.14';
+      const fields = ({ serialNumber, issuer, subject, notBefore, notAfter, extensions }: typeof leaf) => [
+        ...[serialNumber, issuer, subject, notBefore, notAfter],
+        extensions.filter(({ type }) => type !== SUBJECT_KEY).map(({ rawData }) => Buffer.from(rawData)),
+      ];
+      expect(fields(twin)).toEqual(fields(leaf));
+    },
+  );
 });
 
 const dns = (value: string): AltName => ({ type: 'dns', value });

@@ -3,6 +3,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LONGEST_SILENCE } from '../../src/issuer/ledger.ts';
+import { Lock, lockOf } from '../../src/issuer/lock.ts';
 import { APPROVAL_SECONDS, enrol, findRequester, requesterNames } from '../../src/issuer/requesters.ts';
 import { NOON, Requester, Scene } from './inbox-scene.ts';
 
@@ -59,11 +61,23 @@ describe('a requester', () => {
     expect(await first.enrol({ acceptClock: true })).toMatchObject({ change: 'replaced' });
   });
 
-  it("isn't enrolled by a clock that can't be trusted", async () => {
+  it.each([-1, LONGEST_SILENCE + 1])("isn't enrolled by a clock %s s from the ledger", async (step) => {
     const scene = await Scene.make();
-    scene.clock.seconds -= 1;
+    scene.clock.seconds += step;
     await expect(scene.requester('gateway')).rejects.toMatchObject({ code: 'clock-untrusted' });
     expect(requesterNames(scene.dir)).toEqual([]);
+  });
+
+  it('is enrolled once nobody else is at the ledger', async () => {
+    const scene = await Scene.make();
+    const lock = await Lock.acquire(lockOf(scene.dir));
+    const enrolled = scene.requester('gateway');
+    // As far as it gets without the lock.
+    await new Promise(setImmediate);
+    expect(requesterNames(scene.dir)).toEqual([]);
+    lock.release();
+    await enrolled;
+    expect(requesterNames(scene.dir)).toEqual(['gateway']);
   });
 
   it.each([

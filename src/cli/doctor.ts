@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import type { KeyTerm } from '../consumers/consumer.ts';
 import { expiryWarnings } from '../consumers/expiry.ts';
-import { loadMasterKey } from '../consumers/master-key.ts';
+import { loadMasterKey, masterKeyFile, masterKeysOf } from '../consumers/master-key.ts';
 import { CountersignError } from '../errors.ts';
 import { SqliteConsumerReader } from '../storage/sqlite/consumers.ts';
 import {
@@ -18,6 +17,7 @@ import {
   inspectDatabase,
   openForReading,
 } from '../storage/sqlite/database.ts';
+import { unwrapsAll } from '../storage/sqlite/wrapped-keys.ts';
 import { checkCertificates, checkIssuer } from './certificate-findings.ts';
 import { type CommonOptions, command, configOf, print, printJson, REFUSED } from './command.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
@@ -119,15 +119,10 @@ function checkDisk({ data }: Config): Finding {
   return failure('disk', `${free} for ${data}: without room for a commit every call is refused. Make room.`);
 }
 
-function checkStore({ data, masterKey }: Config): Finding[] {
+function checkStore(config: Config): Finding[] {
+  const { data } = config;
   if (!databaseExists(data)) return [warning('store', 'There is no database yet; the first start makes it.')];
-  const findings: Finding[] = [];
-  try {
-    loadMasterKey({ folder: data, given: masterKey, databaseExists: true });
-    findings.push(ok('master key', masterKey === undefined ? 'in the data folder' : 'from the environment'));
-  } catch (error) {
-    findings.push(failure('master key', (error as Error).message));
-  }
+  const findings = [checkMasterKey(config)];
   try {
     const { schemaVersion, newestSchemaVersion, damage, nonceHorizon } = inspectDatabase(data);
     if (damage.length > 0)
@@ -152,21 +147,46 @@ function checkStore({ data, masterKey }: Config): Finding[] {
   return findings;
 }
 
-/** Which keys end soon. Where the store can't be read, its own check has told. */
+/** Whether it is there, and opens the database. */
+function checkMasterKey({ data, masterKey: given }: Config): Finding {
+  const check = 'master key';
+  try {
+    const masterKey = loadMasterKey({ folder: data, given, databaseExists: true });
+    // A start takes the one that waits where a change was cut off.
+    const mayOpen = () => (given === undefined ? Object.values(masterKeysOf(data)) : [masterKey]);
+    const opens = () =>
+      fromStore(data, (database) => mayOpen().some((key) => key && unwrapsAll(database, key)));
+    const where = given === undefined ? 'in the data folder' : 'from the environment';
+    // Once more where it doesn't: it may have been changed between the look at the files and that at the rows.
+    const isOpened = opens() || opens();
+    if (isOpened === undefined) return ok(check, where);
+    if (isOpened) return ok(check, `${where}, opens the database`);
+    const place = given === undefined ? masterKeyFile(data) : 'COUNTERSIGN_MASTER_KEY';
+    return failure(
+      check,
+      `The one ${where} doesn't open the database, so no start: put the right one into ${place}, or restore a backup together with its key.`,
+    );
+  } catch (error) {
+    return failure(check, (error as Error).message);
+  }
+}
+
+/** Which keys end soon. */
 function checkKeys({ data }: Config): Finding[] {
   const now = epochSeconds(systemClock);
-  const keys = standingKeys(data, now);
+  const keys = fromStore(data, (database) => new SqliteConsumerReader(database).standingKeys(now));
   if (!keys) return [];
   const warnings = expiryWarnings(keys, now);
   if (warnings.length === 0) return [ok('keys', 'none ends within 14 days')];
   return warnings.map(({ detail }) => warning('keys', `${detail}.`));
 }
 
-function standingKeys(data: string, now: number): KeyTerm[] | undefined {
+/** What is read of the store; undefined where it can't be, of which its own check tells. */
+function fromStore<T>(data: string, read: (database: Database) => T): T | undefined {
   let database: Database | undefined;
   try {
     database = openForReading(data);
-    return new SqliteConsumerReader(database).standingKeys(now);
+    return read(database);
   } catch {
     return undefined;
   } finally {

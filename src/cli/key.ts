@@ -6,10 +6,20 @@
 import { type Command, Option } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Consumer, ConsumerKey, ConsumerReader, KeyUsage } from '../consumers/consumer.ts';
+import { type DemoSuccessor, demoSuccessor } from '../consumers/demo.ts';
 import { isUsedAfterRotation, keyStatus } from '../consumers/expiry.ts';
 import { addKey, type Rotation, rotateKey } from '../consumers/registration.ts';
 import { CountersignError } from '../errors.ts';
-import { type CommonOptions, command, noun, print, printJson, printTable, withStore } from './command.ts';
+import {
+  type CommonOptions,
+  command,
+  configOf,
+  noun,
+  print,
+  printJson,
+  printTable,
+  withStore,
+} from './command.ts';
 import {
   draftOf,
   issueTo,
@@ -110,6 +120,8 @@ async function add(name: string, options: AddOptions): Promise<void> {
 }
 
 async function rotate(which: string, options: RotateOptions): Promise<void> {
+  const { data } = configOf(options);
+  let demo: DemoSuccessor | undefined;
   const { rotated, stillInUse } = await withStore(options, async (store) => {
     const rotated = await issueTo<Rotation>(options, (keep) =>
       store.commitGroup.run('rotate a key', async (tx) => {
@@ -118,19 +130,29 @@ async function rotate(which: string, options: RotateOptions): Promise<void> {
         const { keyid, previousValidUntil } = made;
         const detail = { consumer: old.consumer.name, successor: keyid, previousValidUntil };
         await tx.audit.append({ actor: 'cli', action: 'key.rotate', subject: old.key.keyid, detail });
+        if (old.key.keyid === store.demoKeyid()) {
+          store.rememberDemo(keyid);
+          demo = demoSuccessor(data, made);
+        }
         keep(made);
         return made;
       }),
-    );
+    ).catch((error) => {
+      demo?.drop();
+      throw error;
+    });
+    demo?.put();
     return { rotated, stillInUse: inUseAfterRotation(store.consumers) };
   });
   const until = isoTime(rotated.previousValidUntil);
   printIssued(rotated, `Key ${rotated.keyid} takes the old one's place`, options, {
     previousValidUntil: until,
+    ...(demo && { demoFile: demo.file }),
     ...(stillInUse.length > 0 && { stillInUse }),
   });
   if (options.json) return;
   print(`\nThe old key is good until ${until}.`);
+  if (demo) print(`${demo.file} holds the new key: the demo consumer's calls go on with it.`);
   for (const { keyid, consumer, lastUsed, validUntil } of stillInUse) {
     print(`${consumer} still uses its old key ${keyid}: last at ${lastUsed}, and it ends at ${validUntil}.`);
   }

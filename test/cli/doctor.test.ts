@@ -97,6 +97,7 @@ it('finds all well beside a running gateway, and says so to people too', async (
   for (const check of ['configuration', 'permissions', 'disk', 'master key', 'store', 'gateway', 'clock']) {
     expect(stdout).toMatch(new RegExp(`^ok +${check} +\\S`, 'm'));
   }
+  expect(stdout).toContain('in the data folder, opens the database\n');
   expect(stdout).not.toMatch(/^(warning|failure)/m);
   expect(stdout).not.toContain(gateway.credentials.secret);
 });
@@ -155,6 +156,20 @@ describe('exits with 1 and says what to mend', () => {
     const found = await examine();
     expect(found.code).toBe(1);
     expect(complaints(found)).toEqual(['failure master key', 'warning gateway']);
+  });
+
+  it('where the master key opens another database, unless the right one waits beside it', async () => {
+    await madeFolder();
+    const file = join(data, 'master.key');
+    renameSync(file, join(folder, 'right.key'));
+    writeFileSync(file, `${Buffer.alloc(32, 7).toString('base64')}\n`, { mode: 0o600 });
+    const found = await examine();
+    expect(found.code).toBe(1);
+    expect(complaints(found)).toEqual(['failure master key', 'warning gateway']);
+    expect(detailOf(found, 'master key')).toContain(`put the right one into ${file}`);
+    // As a change of the master key leaves it that is cut off.
+    renameSync(join(folder, 'right.key'), `${file}.next`);
+    expect(complaints(await examine())).toEqual(['warning gateway']);
   });
 
   it('where the database is damaged', async () => {

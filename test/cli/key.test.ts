@@ -1,6 +1,6 @@
 /** `countersign key`: several keys a consumer, their limits, their rotation, and a new master key. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Credentials, endAll, type GatewayProcess, serve, temporaryFolder } from '../e2e/processes.ts';
@@ -149,6 +149,30 @@ describe('beside a running gateway', () => {
         ['new', 'active'],
       ]),
     );
+  });
+});
+
+describe('the demo key', () => {
+  it('takes its credentials file along when it is rotated, each time, and says so', async () => {
+    const { data, folder, admin } = fresh();
+    const gateway = await serve(data);
+    const file = join(data, 'demo.json');
+    const held = () => JSON.parse(readFileSync(file, 'utf8')) as Credentials;
+    const first = held();
+    const { keyid, secret, demoFile } = await admin.json<Issued & { demoFile: string }>([
+      ...['key', 'rotate', 'demo', '--overlap', '0s'],
+    ]);
+    expect(demoFile).toBe(file);
+    expect(held()).toEqual({ ...first, keyid, secret });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await whoami(gateway, held())).status).toBe(200);
+    const told = await admin.run(['key', 'rotate', keyid, '--out', join(folder, 'mine.json')]);
+    expect(told).toMatchObject({ code: 0, stdout: expect.stringContaining(`${file} holds the new key`) });
+    const mine = JSON.parse(readFileSync(join(folder, 'mine.json'), 'utf8'));
+    expect(held()).toEqual({ ...first, ...mine });
+    expect(told.stdout).not.toContain(held().secret);
+    // Its draft is gone.
+    expect(readdirSync(data).filter((name) => name.startsWith('demo.json'))).toEqual(['demo.json']);
   });
 });
 

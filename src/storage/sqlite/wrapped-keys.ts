@@ -34,6 +34,21 @@ const TABLES = [
 ] as const;
 type Table = (typeof TABLES)[number];
 
+/** Whether a master key opens every key that a database holds, as each start asks. Changes nothing. */
+export function unwrapsAll(database: Database, masterKey: Buffer): boolean {
+  try {
+    for (const each of TABLES) unwrapKeys(masterKey, each.purpose, rowsOf(database, each));
+    return true;
+  } catch (error) {
+    if (error instanceof CountersignError && error.code === 'master-key-wrong') return false;
+    throw error;
+  }
+}
+
+function rowsOf(database: Database, { table }: Table): WrappedKey[] {
+  return database.prepare(`SELECT version, wrapped FROM ${table}`).all() as WrappedKey[];
+}
+
 export class WrappedKeys {
   private readonly database: Database;
   private readonly folder: string;
@@ -113,21 +128,15 @@ export class WrappedKeys {
   }
 
   private unwraps(masterKey: Buffer): boolean {
-    try {
-      for (const each of TABLES) this.unwrap(each, masterKey);
-      return true;
-    } catch (error) {
-      if (error instanceof CountersignError && error.code === 'master-key-wrong') return false;
-      throw error;
-    }
+    return unwrapsAll(this.database, masterKey);
   }
 
   private unwrap(each: Table, masterKey: Buffer): Keys {
     return unwrapKeys(masterKey, each.purpose, this.rows(each));
   }
 
-  private rows({ table }: Table): WrappedKey[] {
-    return this.database.prepare(`SELECT version, wrapped FROM ${table}`).all() as WrappedKey[];
+  private rows(each: Table): WrappedKey[] {
+    return rowsOf(this.database, each);
   }
 
   /** Keys that were lost are not made anew beside what they are needed for: that would hide the loss. */

@@ -71,6 +71,7 @@ export function openFront(parts: FrontParts): Front {
   closers.add(() => Promise.all([listener.close(), admin.close()]));
   const useTls = (tls: TlsServing) => {
     for (const each of [listener, admin]) each.useTls(tls);
+    if (tls.clientRoots !== undefined) certificates.judgeBy(tls.clientRoots);
   };
   certificate?.follow(useTls);
   for (const each of [listener, admin]) each.onSocket((socket) => certificates.take(socket));

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import { parseCertificates } from '../../client/certificate/certificate.ts';
 import { type Clock, epochSeconds } from '../../clock.ts';
 import type { DeniedCertificateReader } from '../../consumers/denied-certificates.ts';
 import { CountersignError } from '../../errors.ts';
@@ -33,6 +34,8 @@ export class ClientCertificates {
   private readonly connections = new Map<Socket, ShownCertificate | undefined>();
   private timer: NodeJS.Timeout | undefined;
   private isFailing = false;
+  /** SHA-256 of the roots that listeners judge by; undefined as long as they are those with which they began. */
+  private roots: ReadonlySet<string> | undefined;
 
   constructor(parts: ClientCertificatesParts) {
     this.parts = parts;
@@ -44,6 +47,11 @@ export class ClientCertificates {
     const certificate = socket.getPeerX509Certificate();
     if (!certificate) return;
     const { authorized } = socket;
+    if (authorized && this.roots && !this.roots.has(rootOf(socket))) {
+      // Its handshake was under way when they were changed, and OpenSSL judges by those with which it began.
+      this.end(socket, undefined, 'the trusted roots were changed amid its handshake');
+      return;
+    }
     this.connections.set(socket, shownBy({ authorized, resumed: socket.isSessionReused(), certificate }));
     socket.once('close', () => this.connections.delete(socket));
   }
@@ -53,6 +61,11 @@ export class ClientCertificates {
     const shown = this.connections.get(socket);
     if (!shown) return NO_CERTIFICATE;
     return (now) => certificateAt(shown, now, (serial) => this.isDenied(serial));
+  }
+
+  /** From now on listeners judge by these. @param roots in PEM. */
+  judgeBy(roots: string): void {
+    this.roots = new Set(parseCertificates(roots).map(({ fingerprint256 }) => fingerprint256));
   }
 
   /** The roots were changed: who was judged by those before must shake hands again. */
@@ -106,4 +119,11 @@ export class ClientCertificates {
     this.parts.logger.info({ serial, uri, why }, 'a connection ends with its client certificate');
     this.parts.end(socket);
   }
+}
+
+/** The fingerprint of what stands above the peer's certificate, as its handshake found it. */
+function rootOf(socket: TLSSocket): string {
+  let each = socket.getPeerCertificate(true);
+  while (each.issuerCertificate && each.issuerCertificate !== each) each = each.issuerCertificate;
+  return each.fingerprint256;
 }

@@ -1,6 +1,7 @@
 /** Client certificates over real TLS: what counts on each request, and connections that end with their certificate. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { epochSeconds } from '../../../src/clock.ts';
 import type { IssuedKey } from '../../../src/consumers/registration.ts';
@@ -260,6 +261,43 @@ async function denyElsewhere(identity: Identity): Promise<void> {
   store.close();
 }
 
+/** A way to the gateway on which the client's second flight, with its certificate, is held until it is released. */
+class HeldHandshake {
+  readonly port: number;
+  readonly held: Promise<void>;
+  release = () => {};
+
+  private constructor(relay: Server, to: number) {
+    this.port = (relay.address() as AddressInfo).port;
+    this.held = new Promise((resolve) => {
+      relay.once('connection', (client) => {
+        const server = connect(to, '127.0.0.1');
+        server.pipe(client);
+        client.once('data', (hello) => {
+          server.write(hello);
+          client.pause();
+          server.once('data', () => resolve());
+        });
+        this.release = () => client.pipe(server);
+        for (const each of [client, server]) {
+          each.on('error', () => {});
+          each.on('close', () => {
+            client.destroy();
+            server.destroy();
+            relay.close();
+          });
+        }
+      });
+    });
+  }
+
+  static async to(port: number): Promise<HeldHandshake> {
+    const relay = createServer().listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    return new HeldHandshake(relay, port);
+  }
+}
+
 /** Milliseconds until all of them are closed. */
 async function untilClosed(connections: readonly OpenConnection[]): Promise<number> {
   const began = performance.now();
@@ -304,6 +342,28 @@ describe('a connection is closed', () => {
     await untilClosed(showing);
     expect(told(await other.get(free, '/open'))).toBe(200);
   });
+
+  it('whose handshake began with a root that was taken out before its end, and no other', async () => {
+    const { log } = scene.pipeline;
+    log.clear();
+    await untilClosed([await openAcross(foreign.trust)]);
+    // One that says nothing is closed after a while anyway.
+    expect(log.lines.filter(({ msg }) => msg === ENDS)).toHaveLength(1);
+    const kept = await openAcross(foreign.trust + scene.root.trust);
+    expect(told(await kept.get(bound, '/required'))).toBe(200);
+  });
+
+  /** The server judges by the roots with which the handshake began. @param roots that are trusted amid it. */
+  async function openAcross(roots: string): Promise<OpenConnection> {
+    const { certificates, port } = scene.pipeline;
+    const way = await HeldHandshake.to(port);
+    const opening = scene.open(shop, { port: way.port });
+    await way.held;
+    certificates.judgeBy(roots);
+    certificates.trustChanged();
+    way.release();
+    return opening;
+  }
 
   it('after what is in flight on it, and takes nothing more', async () => {
     const denied = scene.client();

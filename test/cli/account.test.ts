@@ -168,18 +168,18 @@ describe('questions on a terminal', () => {
     const output = new PassThrough();
     let shown = '';
     output.on('data', (chunk) => (shown += chunk));
-    const dialogue = Dialogue.on('give it', { input, output });
-    return { input, dialogue, shown: () => shown };
+    const dialogue = Dialogue.on('give it', 'account-invalid', { input, output });
+    return { input, output, dialogue, shown: () => shown };
   }
 
   it('show what is typed, but nothing of a secret, and lose nothing that is pasted ahead', async () => {
     const { input, dialogue, shown } = terminal();
-    input.write('Ada\rsecret words\rthe same\r');
+    input.write('Adx\x7f\x1b[Da\rsecret words\rthe same\r');
     expect(await dialogue.ask('Name: ')).toBe('Ada');
     expect(await dialogue.askSecret('Password: ')).toBe('secret words');
     expect(await dialogue.askSecret('Again: ')).toBe('the same');
     dialogue.close();
-    expect(shown()).toMatch(/Name: .*Password: .*Again: /s);
+    expect(shown()).toBe('Name: Adx\r\x1b[KName: Ada\nPassword: \nAgain: \n');
   });
 
   it('show nothing of a secret that is typed once it was asked for', async () => {
@@ -202,3 +202,11 @@ describe('questions on a terminal', () => {
     await expect(answer).rejects.toMatchObject({ code: 'account-invalid' });
   });
 });
+    ['a key of which nobody sees what it does', '\x1b[A'],
+
+  it('are broken off where the terminal goes away', async () => {
+    const { input, dialogue } = terminal();
+    const answer = dialogue.ask('Name: ');
+    input.end('half an ans');
+    await expect(answer).rejects.toMatchObject({ code: 'account-invalid' });
+  });

@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events';
 import { openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readPassphrase, type Terminal } from '../../src/cli/ca/passphrase.ts';
+import { readPassphrase } from '../../src/cli/ca/passphrase.ts';
+import type { Terminal } from '../../src/cli/dialogue.ts';
 import { refusal } from '../issuer/refusal.ts';
 import { scratchFolder } from '../issuer/scratch-root.ts';
 
@@ -109,9 +110,9 @@ describe('on the terminal', () => {
     ['two that differ', [`${LONG}\r`, `${LONG}!\r`], 'differ'],
     ['one that is too short, before it is asked for again', ['short\r'], '16 characters'],
     ['none', ['\r'], '16 characters'],
-    ['an interruption', ['abc\x03'], 'No passphrase'],
-    ['an end', ['\x04'], 'No passphrase'],
-    ['an arrow key', ['\x1b[A'], 'no part of a passphrase'],
+    ['an interruption', ['abc\x03'], 'broken off'],
+    ['an end', ['\x04'], 'broken off'],
+    ['an arrow key', ['\x1b[A'], 'no part of an answer'],
   ])('%s makes none', async (_what, pieces, why) => {
     const terminal = new FakeTerminal(...pieces);
     const { code, detail } = await refusal(() => readPassphrase({}, true, terminal));

@@ -70,7 +70,7 @@ async function readDraft({ firstName, lastName, email, passwordFile }: AddOption
   }
   const options = ['--first-name', '--last-name', '--email', '--password-file'];
   const missing = options.filter((_, i) => given[i] === undefined);
-  const dialogue = Dialogue.on(`give ${missing.join(', ')}`);
+  const dialogue = Dialogue.on(`give ${missing.join(', ')}`, 'account-invalid');
   try {
     return {
       firstName: firstName ?? (await dialogue.ask('First name: ')),

@@ -2,24 +2,15 @@
  * A passphrase from a file, a descriptor or the terminal; never from an argument, which every process can read.
  * @module
  */
-import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CountersignError } from '../../errors.ts';
 import { checkNewPassphrase } from '../../issuer/passphrase.ts';
+import { Dialogue, type Terminal } from '../dialogue.ts';
 
 export interface PassphraseOptions {
   readonly passphraseFile?: string;
   readonly passphraseFd?: number;
-}
-
-/** What is asked on: standard input and standard error, since standard output is for what a command gives. */
-export interface Terminal {
-  readonly input: Pick<
-    NodeJS.ReadStream,
-    'isTTY' | 'setRawMode' | 'pause' | 'resume' | 'on' | 'once' | 'off'
-  >;
-  readonly output: { write(text: string): unknown };
 }
 
 /** A passphrase has 1,000 bytes at most; a file without a line end isn't read any further. */
@@ -45,10 +36,10 @@ export function withPassphrase(command: Command): Command {
 export async function readPassphrase(
   options: PassphraseOptions,
   isNew = false,
-  terminal: Terminal = { input: process.stdin, output: process.stderr },
+  terminal?: Terminal,
 ): Promise<string> {
   const given = options.passphraseFile ?? options.passphraseFd;
-  const passphrase = given === undefined ? await askFor(terminal, isNew) : firstLine(given);
+  const passphrase = given === undefined ? await askFor(isNew, terminal) : firstLine(given);
   if (passphrase === '') throw invalid('The passphrase is empty.');
   if (isNew) checkNewPassphrase(passphrase);
   return passphrase;
@@ -97,65 +88,19 @@ function decode(bytes: Buffer, name: string): string {
   throw invalid(`The first line of ${name} is not text, and so no passphrase.`);
 }
 
-async function askFor(terminal: Terminal, isNew: boolean): Promise<string> {
-  if (!terminal.input.isTTY) {
-    throw invalid(
-      'There is no terminal to ask for the passphrase on: give --passphrase-file or --passphrase-fd.',
-    );
-  }
-  const keys = new Keys(terminal);
-  const first = await keys.ask(isNew ? 'New passphrase (16 characters or more): ' : 'Passphrase: ');
-  // Before it is typed again.
-  if (isNew) checkNewPassphrase(first);
-  if (isNew && (await keys.ask('The same again: ')) !== first)
-    throw invalid('The two passphrases differ. Nothing was made.');
-  return first;
-}
-
-/** Reads lines from a terminal and shows nothing of them. */
-class Keys {
-  private readonly terminal: Terminal;
-  /** What was typed or pasted beyond the line that was asked for. */
-  private ahead = '';
-
-  constructor(terminal: Terminal) {
-    this.terminal = terminal;
-  }
-
-  async ask(question: string): Promise<string> {
-    const { input, output } = this.terminal;
-    input.setRawMode(true);
-    output.write(question);
-    try {
-      return await this.line();
-    } finally {
-      input.setRawMode(false);
-      input.pause();
-      output.write('\n');
-    }
-  }
-
-  private async line(): Promise<string> {
-    const typed: string[] = [];
-    for (;;) {
-      const [key = '', ...rest] = this.ahead === '' ? await this.more() : this.ahead;
-      this.ahead = rest.join('');
-      if (key === '\r' || key === '\n') return typed.join('');
-      if (key === '\x7f' || key === '\b') typed.pop();
-      else if (key === '\x15') typed.length = 0;
-      else if (key === '\x03' || key === '\x04') throw invalid('No passphrase was given. Nothing was made.');
-      else if (/\p{Cc}/u.test(key)) throw invalid('That key is no part of a passphrase. Nothing was made.');
-      else typed.push(key);
-    }
-  }
-
-  private async more(): Promise<string> {
-    const { input } = this.terminal;
-    const chunk = once(input as NodeJS.ReadStream, 'data');
-    input.resume();
-    const [bytes] = await chunk;
-    input.pause();
-    return Buffer.from(bytes).toString('utf8');
+async function askFor(isNew: boolean, terminal?: Terminal): Promise<string> {
+  const missing = 'give --passphrase-file or --passphrase-fd';
+  const dialogue = Dialogue.on(missing, 'passphrase-invalid', terminal);
+  try {
+    const question = isNew ? 'New passphrase (16 characters or more): ' : 'Passphrase: ';
+    const first = await dialogue.askSecret(question);
+    // Before it is typed again.
+    if (isNew) checkNewPassphrase(first);
+    if (isNew && (await dialogue.askSecret('The same again: ')) !== first)
+      throw invalid('The two passphrases differ. Nothing was made.');
+    return first;
+  } finally {
+    dialogue.close();
   }
 }
 

@@ -195,14 +195,13 @@ describe('questions on a terminal', () => {
   it.each([
     ['the interrupt key', '\x03'],
     ['the end of input', '\x04'],
+    ['a key of which nobody sees what it does', '\x1b[A'],
   ])('are broken off by %s', async (_, key) => {
     const { input, dialogue } = terminal();
     const answer = dialogue.askSecret('Password: ');
     input.write(key);
     await expect(answer).rejects.toMatchObject({ code: 'account-invalid' });
   });
-});
-    ['a key of which nobody sees what it does', '\x1b[A'],
 
   it('are broken off where the terminal goes away', async () => {
     const { input, dialogue } = terminal();
@@ -210,3 +209,4 @@ describe('questions on a terminal', () => {
     input.end('half an ans');
     await expect(answer).rejects.toMatchObject({ code: 'account-invalid' });
   });
+});

@@ -31,7 +31,7 @@ async function putBack(source: string, options: RestoreOptions): Promise<void> {
   });
   const { madeAt, schemaVersion, masterKey, replacedKey } = restored;
   const warnings = [
-    `Keys, consumers and roles are as they were ${madeAt ?? 'when the backup was made'}: what was revoked, disabled or taken since then is good again. Revoke it again before you start.`,
+    `Keys, consumers, roles and passwords are as they were ${madeAt ?? 'when the backup was made'}: what was revoked, disabled or taken since then is good again. Revoke it again before you start.`,
   ];
   if (masterKey === undefined) {
     warnings.push(

@@ -39,7 +39,7 @@ import { SqliteNonces } from './nonces.ts';
 import { SqliteOutbox, SqliteOutboxQueue } from './outbox.ts';
 import { SqliteQuotaReader, SqliteQuotas } from './quotas.ts';
 import { SqliteRecordReader, SqliteRecords } from './records.ts';
-import { SqliteEndedTokens } from './tokens.ts';
+import { endAllLogins, SqliteEndedTokens } from './tokens.ts';
 import { type RekeyStep, WrappedKeys } from './wrapped-keys.ts';
 
 export interface StoreOptions {
@@ -255,7 +255,9 @@ export class SqliteStore {
     const bootId = read();
     const raise = database.transaction(() => {
       const state = { lastBootId: this.meta.text('boot-id'), fence: this.meta.number('fence') };
-      const fence = fenceAtStart(state, bootId, restored, epochSeconds(clock), skew);
+      const now = epochSeconds(clock);
+      const fence = fenceAtStart(state, bootId, restored, now, skew);
+      if (restored) endAllLogins(database, now);
       this.meta.set('fence', fence);
       // Never undefined: from now on the store has been opened, in a boot that may have no name.
       this.meta.set('boot-id', bootId ?? '');

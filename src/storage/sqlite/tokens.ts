@@ -3,6 +3,7 @@
  * @module
  */
 import { SAME_ANSWER_FOR } from '../../accounts/refresh-token.ts';
+import { STEP } from '../../accounts/second-factor.ts';
 import type {
   RefreshToken,
   RefreshTokenChanges,
@@ -208,4 +209,15 @@ export class SqliteEndedTokens {
       emptied,
     );
   }
+}
+
+/**
+ * Ends every token, session and ticket, and uses up every code until now. A backup doesn't know what was ended or used
+ * since it was made; the generations go beyond all that came after it.
+ * @param now epoch seconds.
+ */
+export function endAllLogins(database: Database, now: number): void {
+  database.exec('DELETE FROM refresh_tokens; DELETE FROM sessions');
+  database.prepare('UPDATE accounts SET generation = max(generation + 1, ?)').run(now);
+  database.prepare('UPDATE second_factors SET last_step = max(last_step, ?)').run(Math.floor(now / STEP));
 }

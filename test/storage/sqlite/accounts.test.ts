@@ -1,11 +1,11 @@
 /** What SQLite keeps of people, and what is left in its files once they are erased. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { databaseFile } from '../../../src/storage/sqlite/database.ts';
-import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
+import { RESTORED_MARK, SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { dataFolder } from '../data-folder.ts';
 import { ManualClock } from '../manual-clock.ts';
 
@@ -123,5 +123,33 @@ describe('a purge', () => {
       [NOW + 1, undefined],
       [undefined, undefined],
     ]);
+  });
+});
+
+describe('a folder out of a backup', () => {
+  it('lets nobody in by what was ended or used since, and a plain restart keeps everybody', async () => {
+    const { folder, store } = open();
+    const { id } = person('ada@example.com');
+    const hash = Buffer.alloc(32, 1);
+    await store.commitGroup.run('log in', async ({ accounts }) => {
+      await accounts.add(person('ada@example.com'));
+      await accounts.putSecondFactor({ account: id, sealedSecret: hash, confirmedAt: NOW, lastStep: 5 });
+      const login = { hash, account: id, generation: 0, expiresAt: NOW + 1000 };
+      await accounts.refreshTokens.add({ ...login, family: 'family' });
+      await accounts.sessions.add({ ...login, createdAt: NOW });
+    });
+    store.close();
+    const kept = async ({ accounts }: SqliteStore) => ({
+      generation: (await accounts.find(id))?.generation,
+      lastStep: (await accounts.secondFactor(id))?.lastStep,
+      tokens: await accounts.refreshTokens.of(id),
+      sessions: await accounts.sessions.of(id),
+    });
+    const restarted = open(folder).store;
+    expect(await kept(restarted)).toMatchObject({ generation: 0, lastStep: 5, tokens: [{}], sessions: [{}] });
+    restarted.close();
+    writeFileSync(join(folder, RESTORED_MARK), '');
+    const ended = { generation: NOW, lastStep: NOW / 30, tokens: [], sessions: [] };
+    expect(await kept(open(folder).store)).toEqual(ended);
   });
 });

@@ -30,7 +30,7 @@ export interface Pacing {
   readonly poll: number;
   /** Milliseconds until the next try after one that failed. Default: 60,000. */
   readonly retry: number;
-  /** Shares of a certificate's life between which the next one is asked for. Default: a sixth and a quarter. */
+  /** Shares of a certificate's life between which the next one is asked for. Default: an eighth and a fifth. */
   readonly askFrom: number;
   readonly askUntil: number;
   /** Milliseconds after which a request that was taken and never answered counts as lost. Default: 3 hours. */
@@ -59,8 +59,8 @@ export interface RenewerOptions {
 const PACING: Pacing = {
   poll: 10_000,
   retry: 60_000,
-  askFrom: 1 / 6,
-  askUntil: 1 / 4,
+  askFrom: 1 / 8,
+  askUntil: 1 / 5,
   lostAfter: 3 * 3600_000,
 };
 

@@ -1,8 +1,9 @@
 /**
  * Asks for certificates: decides when, drops the request where it is told, and tells who may have to carry it.
  *
- * A request is dropped at a sixth to a quarter of a certificate's life, since it waits for the issuer's next pass, and
- * the new one shall be in force before half of the life is over. One key is asked for until it is answered.
+ * A request is dropped at an eighth to a fifth of a certificate's life, since it waits for the issuer's next pass, and
+ * the new one shall be in force before half of the life is over: of 12 hours, half an hour is left to carry it to a pass
+ * three hours after the last. One key is asked for until it is answered.
  * @module
  */
 import { createHash, createPublicKey } from 'node:crypto';

@@ -185,12 +185,12 @@ describe('the first certificate', () => {
 });
 
 describe('the next certificate', () => {
-  it('is asked for between a sixth and a quarter of a life, with a key of its own, and the old key is gone', async () => {
+  it('is asked for between an eighth and a fifth of a life, with a key of its own, and the old key is gone', async () => {
     const renewal = await new Renewal().settle();
     const before = renewal.text('current.key');
-    renewal.after(2 * HOUR);
+    renewal.after(1.8 * HOUR);
     expect(renewal.events).toEqual([]);
-    renewal.after(0.6 * HOUR);
+    renewal.after(0.2 * HOUR);
     await renewal.told('requested');
     expect(renewal.text('current.key')).toBe(before);
     const pending = renewal.text('pending.key');
@@ -198,6 +198,21 @@ describe('the next certificate', () => {
     await renewal.told('renewed');
     expect(renewal.text('current.key')).toBe(pending);
     expect(readdirSync(renewal.folder).some((name) => renewal.text(name) === before)).toBe(false);
+  });
+
+  it.each([
+    ['never in the first hour and a half', 0, 1.45, 0.1],
+    ['half an hour before the pass in three hours', 1, 2.35, 0.1],
+  ])('of 12 hours is asked for %s', async (_when, random, quiet, more) => {
+    const { folder, now, close } = await new Renewal().settle();
+    await close();
+    const told = async (hours: number) => {
+      const again = new Renewal(folder, { random: () => random }, now + hours * HOUR).start();
+      await again.close();
+      return again.events.map(({ event }) => event);
+    };
+    expect(await told(quiet)).toEqual([]);
+    expect(await told(quiet + more)).toEqual(['requested']);
   });
 
   it('has a higher sequence than any before, also in a folder out of a backup', async () => {

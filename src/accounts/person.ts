@@ -28,18 +28,20 @@ export interface PersonDraft {
   readonly password: string;
 }
 
+/** What others know of a person: a password that is one of these is guessed first. */
+export function wordsOf({ firstName = '', lastName = '', email = '' }: Partial<PersonDraft>): string[] {
+  const names = [firstName, lastName, `${firstName}${lastName}`, `${firstName} ${lastName}`];
+  return [email, email.split('@', 1)[0] as string, ...names];
+}
+
 /** Every fault of those parts that are there. */
-export function personFaults(
-  { firstName, lastName, email, password }: Partial<PersonDraft>,
-  policy: PasswordPolicy,
-): Fault[] {
-  const personal = [email, email?.split('@', 1)[0], firstName, lastName, `${firstName}${lastName}`];
-  const known = [...personal, `${firstName} ${lastName}`].filter((each) => each !== undefined);
+export function personFaults(draft: Partial<PersonDraft>, policy: PasswordPolicy): Fault[] {
+  const { firstName, lastName, email, password } = draft;
   return [
     ...(firstName === undefined ? [] : nameFaults('firstName', firstName)),
     ...(lastName === undefined ? [] : nameFaults('lastName', lastName)),
     ...(email === undefined ? [] : emailFaults(email)),
-    ...(password === undefined ? [] : policy.faults('password', password, known)),
+    ...(password === undefined ? [] : policy.faults('password', password, wordsOf(draft))),
   ];
 }
 

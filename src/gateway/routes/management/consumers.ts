@@ -14,16 +14,8 @@ import { checkIfMatch, entityTag } from './entity-tag.ts';
 import { refuseBeyond } from './operator-roles.ts';
 import { pageOf, readCursor } from './paging.ts';
 import type { ManagementParts } from './parts.ts';
-import {
-  consumerChange,
-  consumerItem,
-  isoTime,
-  isoTimeOrNull,
-  issuedKey,
-  listOf,
-  newConsumer,
-  paging,
-} from './schemas.ts';
+import { consumerItem, isoTime, isoTimeOrNull, issuedKey, listOf, newConsumer, paging } from './schemas.ts';
+import { changedStanding, standingChange, standingDetail } from './standing.ts';
 
 const READ = 'operator:consumers:read';
 const CHANGE = 'operator:consumers';
@@ -126,7 +118,7 @@ export function addConsumer(parts: ManagementParts): Route {
 }
 
 export function changeConsumer(parts: ManagementParts): Route {
-  const schema = { body: consumerChange };
+  const schema = { body: standingChange };
   return endpointRoute(
     {
       name: 'consumer.change',
@@ -135,22 +127,18 @@ export function changeConsumer(parts: ManagementParts): Route {
       parameters: (input) => ({
         name: input.params.name ?? '',
         ifMatch: input.ifMatch,
-        ...checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.roleSettings().listed))
-          .body,
+        wanted: checkInput(schema, input, ({ roles = [] }) =>
+          handedOutFaults(roles, parts.roleSettings().listed),
+        ).body,
       }),
       async loadState(tx, { name }) {
         await refusePersons(tx, name);
         return known(tx.consumers.find(name), name);
       },
-      updateState(before, { ifMatch, roles, disabled }, { context, now }) {
+      updateState(before, { ifMatch, wanted }, { context, now }) {
         checkIfMatch(ifMatch, entityTag(before));
-        refuseBeyond(context, [...before.roles, ...(roles ?? [])]);
-        const disabledAt = disabled === undefined ? undefined : disabled ? (before.disabledAt ?? now) : null;
-        const change = {
-          ...(roles && { roles: [...new Set(roles)] }),
-          ...(disabledAt !== undefined && { disabledAt }),
-        };
-        return { before, change, after: changed(before, change) };
+        refuseBeyond(context, [...before.roles, ...(wanted.roles ?? [])]);
+        return changedStanding(before, wanted, now);
       },
       apply: (tx, { before, change }) => tx.consumers.update(before.name, change),
       getResponse: ({ after }) => ({
@@ -158,13 +146,7 @@ export function changeConsumer(parts: ManagementParts): Route {
         headers: { etag: entityTag(after) },
         body: itemOf(after),
       }),
-      audit: ({ before, change }) => ({
-        subject: before.name,
-        detail: {
-          ...(change.roles && { roles: change.roles, rolesBefore: before.roles }),
-          ...(change.disabledAt !== undefined && { disabled: change.disabledAt !== null }),
-        },
-      }),
+      audit: (changed) => ({ subject: changed.before.name, detail: standingDetail(changed) }),
     },
     {
       schema,
@@ -233,17 +215,6 @@ export function known(consumer: Consumer | undefined, name: string | undefined):
 export function issuedBody({ key, secret }: NewKey, roles: readonly string[]) {
   const { consumer, keyid } = key;
   return { consumer, keyid, secret: secret.toString('base64'), roles };
-}
-
-/** A changed consumer has the next version. */
-function changed(
-  { disabledAt: before, ...rest }: Consumer,
-  {
-    roles = rest.roles,
-    disabledAt = before ?? null,
-  }: { roles?: readonly string[]; disabledAt?: number | null },
-): Consumer {
-  return { ...rest, roles, version: rest.version + 1, ...(disabledAt !== null && { disabledAt }) };
 }
 
 function itemOf({ name, id, roles, createdAt, disabledAt }: Consumer) {

@@ -12,8 +12,7 @@ import { grants as grantsRole } from '../../../security/roles.ts';
 import type { SecurityContext } from '../../../security/security-context.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { known } from './consumers.ts';
-
-const MOST_ROLES = 64;
+import { MOST_ROLES } from './schemas.ts';
 
 /** Whose role it is to be: a consumer, or the person to whom it belongs. */
 export interface Holder {

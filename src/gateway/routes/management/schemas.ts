@@ -8,11 +8,11 @@ import { z } from 'zod';
 
 const NAME_PATTERN = '^[a-z0-9][a-z0-9-]{0,62}$';
 const ROLE_PATTERN = '^[a-z0-9-]+(:[a-z0-9-]+)*$';
-const MOST_ROLES = 64;
+export const MOST_ROLES = 64;
 
 const name = z.string().meta({ pattern: NAME_PATTERN, examples: ['shop'] });
 const role = z.string().meta({ pattern: ROLE_PATTERN, examples: ['orders:read'] });
-const roles = z.array(role).max(MOST_ROLES, `there may be ${MOST_ROLES} at most`);
+export const roles = z.array(role).max(MOST_ROLES, `there may be ${MOST_ROLES} at most`);
 
 /** Epoch seconds once it is read. */
 const time = z.iso
@@ -20,10 +20,6 @@ const time = z.iso
   .transform((text) => Math.floor(Date.parse(text) / 1000));
 
 export const newConsumer = z.strictObject({ name, roles: roles.default([]) });
-
-export const consumerChange = z
-  .strictObject({ roles: roles.optional(), disabled: z.boolean().optional() })
-  .refine((change) => Object.keys(change).length > 0, 'name what to change: roles or disabled');
 
 export const newKey = z.strictObject({
   label: z.string().optional().meta({ description: 'For people: which service holds it.' }),
@@ -76,8 +72,8 @@ export const grantFilter = paging.extend({
 });
 
 /** What answers hold: times are text, and what isn't set is null. */
-const moment = z.iso.datetime();
-const maybe = moment.nullable();
+export const moment = z.iso.datetime();
+export const maybe = moment.nullable();
 
 export const listOf = <T extends z.ZodType>(item: T) =>
   z.strictObject({

@@ -15,11 +15,12 @@ import { endpointRoute } from '../endpoint-route.ts';
 import { checkIfMatch } from '../management/entity-tag.ts';
 import { refuseBeyond } from '../management/operator-roles.ts';
 import { pageOf, readCursor } from '../management/paging.ts';
-import { listOf } from '../management/schemas.ts';
+import { listOf, paging } from '../management/schemas.ts';
+import { changedStanding, standingChange, standingDetail } from '../management/standing.ts';
 import { readerRoute } from '../reader-route.ts';
 import { accountTag, factorState, knownAccount, personOf } from './account-item.ts';
 import type { AccountParts } from './account-parts.ts';
-import { accountChange, accountFilter, accountItem } from './schemas.ts';
+import { accountItem } from './schemas.ts';
 import { refuseOwn } from './second-factor.ts';
 
 const READ = 'operator:accounts:read';
@@ -39,7 +40,7 @@ export function listAccounts({ accounts }: AccountParts): Route {
   return readerRoute({
     name: 'accounts.list',
     role: READ,
-    schema: { query: accountFilter },
+    schema: { query: paging },
     credential: OPERATORS,
     description: {
       summary: "List people's accounts",
@@ -72,7 +73,7 @@ export function showAccount({ accounts }: AccountParts): Route {
 }
 
 export function changeAccount(parts: AccountParts): Route {
-  const schema = { body: accountChange };
+  const schema = { body: standingChange };
   return endpointRoute(
     {
       name: 'account.change',
@@ -81,18 +82,14 @@ export function changeAccount(parts: AccountParts): Route {
       parameters: (input) => ({
         id: input.params.id ?? '',
         ifMatch: input.ifMatch,
-        ...checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.listedRoles())).body,
+        wanted: checkInput(schema, input, ({ roles = [] }) => handedOutFaults(roles, parts.listedRoles()))
+          .body,
       }),
       loadState: (tx, { id }) => loadAccount(tx, id),
-      updateState({ account: before, factor }, { ifMatch, roles, disabled }, { context, now }) {
-        checkIfMatch(ifMatch, accountTag(before));
-        refuseBeyond(context, [...before.roles, ...(roles ?? [])]);
-        const disabledAt = disabled === undefined ? undefined : disabled ? (before.disabledAt ?? now) : null;
-        const change = {
-          ...(roles && { roles: [...new Set(roles)] }),
-          ...(disabledAt !== undefined && { disabledAt }),
-        };
-        return { before, factor, change, after: changed(before, change) };
+      updateState({ account, factor }, { ifMatch, wanted }, { context, now }) {
+        checkIfMatch(ifMatch, accountTag(account));
+        refuseBeyond(context, [...account.roles, ...(wanted.roles ?? [])]);
+        return { ...changedStanding(account, wanted, now), factor };
       },
       async apply(tx, { before: { id, consumer }, change }) {
         await tx.accounts.update(id, change);
@@ -106,13 +103,7 @@ export function changeAccount(parts: AccountParts): Route {
         headers: { etag: accountTag(after) },
         body: { name: after.id, ...personOf(after), secondFactor: factor },
       }),
-      audit: ({ before, change }) => ({
-        subject: before.id,
-        detail: {
-          ...(change.roles && { roles: change.roles, rolesBefore: before.roles }),
-          ...(change.disabledAt !== undefined && { disabled: change.disabledAt !== null }),
-        },
-      }),
+      audit: (changed) => ({ subject: changed.before.id, detail: standingDetail(changed) }),
     },
     {
       schema,
@@ -197,15 +188,4 @@ interface Loaded {
 async function loadAccount({ accounts }: Transaction, id: string): Promise<Loaded> {
   const account = knownAccount(await accounts.find(id), id);
   return { account, factor: factorState(await accounts.secondFactor(id)) };
-}
-
-/** A changed account has the next version. */
-function changed(
-  { disabledAt: before, ...rest }: Account,
-  {
-    roles = rest.roles,
-    disabledAt = before ?? null,
-  }: { roles?: readonly string[]; disabledAt?: number | null },
-): Account {
-  return { ...rest, roles, version: rest.version + 1, ...(disabledAt !== null && { disabledAt }) };
 }

@@ -9,6 +9,7 @@ import { endAll } from '../../../accounts/generation.ts';
 import { letter } from '../../../accounts/letters.ts';
 import { wrongPassword } from '../../../accounts/login.ts';
 import { passwordPolicy } from '../../../accounts/password-policy.ts';
+import { wordsOf } from '../../../accounts/person.ts';
 import { type Ticket, ticketHolder, useTicket } from '../../../accounts/ticket.ts';
 import type { Transaction } from '../../../storage/unit-of-work.ts';
 import { type Context, callerOf, PEOPLE, type Route } from '../../call.ts';
@@ -171,12 +172,6 @@ export function changePassword(parts: AccountParts): Route {
     },
     parts,
   );
-}
-
-/** What others know of a person: a password that is one of these is guessed first. */
-function wordsOf({ email, firstName, lastName }: Account): string[] {
-  const names = [firstName, lastName, `${firstName}${lastName}`, `${firstName} ${lastName}`];
-  return [email, email.split('@', 1)[0] as string, ...names];
 }
 
 async function putPassword(

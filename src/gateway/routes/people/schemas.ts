@@ -5,16 +5,10 @@
  */
 import { z } from 'zod';
 import { isEmailAddress } from '../../../accounts/person.ts';
-import { grantItem, paging } from '../management/schemas.ts';
+import { grantItem, maybe, moment, roles } from '../management/schemas.ts';
 
-const MOST_ROLES = 64;
 export const MOST_TICKET = 2048;
 const MOST_PASSWORD = 1024;
-
-const moment = z.iso.datetime();
-const maybe = moment.nullable();
-const role = z.string().meta({ examples: ['orders:read'] });
-const roles = z.array(role).max(MOST_ROLES, `there may be ${MOST_ROLES} at most`);
 
 export const address = z
   .string()
@@ -53,10 +47,6 @@ export const ownQuery = z.strictObject({
 
 export const newOwnKey = z.strictObject({ password, label: z.string().optional() });
 
-export const accountChange = z
-  .strictObject({ roles: roles.optional(), disabled: z.boolean().optional() })
-  .refine((change) => Object.keys(change).length > 0, 'name what to change: roles or disabled');
-
 const person = {
   id: z.string().meta({ description: 'Random; all that log and audit record know of a person.' }),
   firstName: z.string(),
@@ -78,7 +68,6 @@ export const accountItem = z.strictObject({
   ...person,
   secondFactor: z.enum(['none', 'enrolled', 'confirmed']),
 });
-export const accountFilter = paging;
 
 const ownKey = z.strictObject({
   keyid: z.string(),

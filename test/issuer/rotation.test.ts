@@ -1,6 +1,6 @@
 /** From one root to the next: nobody in the fleet sees a failed handshake, and nobody is talked into another root. */
 import { createHash, sign, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseCertificates } from '../../src/client/certificate/certificate.ts';
@@ -164,6 +164,17 @@ describe('an acknowledgement', () => {
     expect(existsSync(file)).toBe(false);
     member.follow();
     expect(existsSync(file)).toBe(false);
+    expect(await step(scene)).toMatchObject({ done: 'switched' });
+  });
+
+  it('is dropped again a day later, since it may be lost on its way', async () => {
+    const { scene, member, file } = await acknowledged();
+    rmSync(file);
+    member.follow();
+    expect(existsSync(file)).toBe(false);
+    scene.clock.seconds += DAY;
+    member.follow();
+    await pass(scene);
     expect(await step(scene)).toMatchObject({ done: 'switched' });
   });
 

@@ -21,6 +21,12 @@ export const BUNDLE_FILE = 'trust-bundle.json';
 const PURPOSE = Buffer.from('countersign-trust-bundle-v1\n');
 const ACKNOWLEDGEMENT = Buffer.from('countersign-acknowledgement-v1\n');
 
+/**
+ * Seconds after which a bundle is acknowledged again: the file may have been lost on its way, or refused, since the
+ * request key was not enrolled yet.
+ */
+const ACKNOWLEDGED_FOR = 24 * 3600;
+
 /** Two while one takes the other's place. */
 const MOST_ROOTS = 4;
 
@@ -180,13 +186,15 @@ function acknowledge({ folder, requestKey, requester, inbox, now }: FollowOption
   if (held === undefined) return;
   const { version, digest } = parseBundle(openEnvelope(held).bytes);
   const mark = join(folder, 'acknowledged');
-  if (readPlainFile(mark)?.trim() === String(version)) return;
+  const [of, at] = (readPlainFile(mark) ?? '').split(' ').map(Number);
+  const isFresh = at !== undefined && at <= now && now - at < ACKNOWLEDGED_FOR;
+  if (of === version && isFresh) return;
   const document = Buffer.from(JSON.stringify({ requester, version, digest, created: now }));
   const signature = sign(null, Buffer.concat([ACKNOWLEDGEMENT, document]), requestKey).toString('base64');
   const text = JSON.stringify({ document: document.toString('base64'), signature });
   mkdirSync(inbox, { recursive: true });
   replaceFile(join(inbox, `${requester}-bundle-${version}.ack`), `${text}\n`, 0o644);
-  replaceFile(mark, `${version}\n`);
+  replaceFile(mark, `${version} ${now}\n`);
 }
 
 function invalid(why: string): CountersignError {

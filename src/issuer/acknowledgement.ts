@@ -9,9 +9,9 @@
 import { verify } from 'node:crypto';
 import { z } from 'zod';
 import { CountersignError } from '../errors.ts';
+import type { History } from './history.ts';
 import { REQUESTER } from './profile.ts';
-import { findRequester } from './requesters.ts';
-import type { BundleRow } from './trust-bundle.ts';
+import { findApproved } from './requesters.ts';
 
 /** Before the signed bytes, so that no request is an acknowledgement, and none of these a request. */
 const PURPOSE = Buffer.from('countersign-acknowledgement-v1\n');
@@ -35,22 +35,17 @@ export interface Acknowledgement {
 
 /**
  * `certificate-request-refused` for what isn't one, or is of a bundle that was never made; `requester-unknown`.
- * @param bundles what the ledger has, by version.
  */
-export function readAcknowledgement(
-  bytes: Buffer,
-  folder: string,
-  bundles: ReadonlyMap<number, BundleRow>,
-): Acknowledgement {
+export function readAcknowledgement(bytes: Buffer, folder: string, history: History): Acknowledgement {
   const outer = parse(envelope, bytes);
   const document = Buffer.from(outer.document, 'base64');
   const { requester, version, digest } = parse(schema, document);
-  const { key, fingerprint } = findRequester(folder, requester);
+  const { key, fingerprint } = findApproved(folder, requester, history);
   const signature = Buffer.from(outer.signature, 'base64');
   if (!verify(null, Buffer.concat([PURPOSE, document]), key, signature)) {
     throw refused(`It was not signed with the request key of ${requester}.`);
   }
-  if (bundles.get(version)?.digest !== digest) {
+  if (history.bundles.get(version)?.digest !== digest) {
     throw refused(`It acknowledges a bundle of version ${version} that was not made here.`);
   }
   return { requester, requestKey: fingerprint, version, digest };

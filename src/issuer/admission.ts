@@ -19,7 +19,7 @@ import {
   type RequestDocument,
   verifyRequestSignature,
 } from './request-document.ts';
-import { findRequester, refuseLapsed } from './requesters.ts';
+import { findApproved, refuseLapsed } from './requesters.ts';
 
 /** A request that the named requester made, whatever it is worth. */
 export interface AuthenticRequest {
@@ -42,16 +42,18 @@ export interface Admission {
 /**
  * Who asks. `certificate-request-refused` where the document or its signature doesn't hold, `requester-unknown` where
  * nobody of that name is enrolled or the approval has lapsed.
+ * `authority-invalid` where their file isn't what the operator approved.
  * @param folder the issuer's.
  */
 export function authenticate(
   id: string,
   { csr, json, sig }: RequestFiles,
   folder: string,
+  history: History,
   clock: Clock,
 ): AuthenticRequest {
   const document = parseRequestDocument(json);
-  const requester = findRequester(folder, document.requester);
+  const requester = findApproved(folder, document.requester, history);
   verifyRequestSignature(json, sig, requester);
   refuseLapsed(requester, clock);
   const seen: SeenRequest = {

@@ -59,6 +59,11 @@ export const acknowledgeRow = z.object({
 });
 export const rootRow = z.object({ event: z.literal('root'), fingerprint: z.string() });
 export const rotateRow = z.object({ event: z.literal('rotate'), root: z.string() });
+export const enrolRow = z.object({
+  event: z.literal('enrol'),
+  requester: z.string(),
+  requestKey: z.string(),
+});
 export const passRow = z.object({ event: z.literal('pass'), started: z.number(), isWhole: z.boolean() });
 
 /** A row for a leaf. @param request absent where the operator vouches for it by hand. */

@@ -11,6 +11,7 @@
 import {
   acknowledgeRow,
   bundleRow,
+  enrolRow,
   issueRow,
   passRow,
   rejectRow,
@@ -21,6 +22,7 @@ import {
 } from './history-rows.ts';
 import type { LedgerRow } from './ledger.ts';
 import { type Names, namesOf } from './names.ts';
+import type { Requester } from './requesters.ts';
 import type { BundleRow } from './trust-bundle.ts';
 
 /** Epoch seconds, both ends of its life. */
@@ -55,6 +57,8 @@ export class History {
   readonly bundles = new Map<number, BundleRow>();
   /** The newest version that each request key has acknowledged. */
   private readonly acknowledged = new Map<string, number>();
+  /** The key of the last approval of each requester, and when that was, in epoch seconds. */
+  private readonly approvals = new Map<string, { readonly requestKey: string; readonly at: number }>();
   private pending: Unfinished[] = [];
   private started: number | undefined;
 
@@ -70,6 +74,13 @@ export class History {
     else if (row.event === 'bundle') this.addBundle(row);
     else if (row.event === 'root' || row.event === 'rotate') this.addRoot(row);
     else if (row.event === 'acknowledge') this.addAcknowledgement(row);
+    else if (row.event === 'enrol') this.addApproval(row);
+  }
+
+  /** Whether the operator has approved this key for this name, at that moment or later. */
+  hasApproved({ name, fingerprint, approved }: Requester): boolean {
+    const found = this.approvals.get(name);
+    return found !== undefined && found.requestKey === fingerprint && found.at >= approved;
   }
 
   /** Whether this very request was decided before. */
@@ -135,6 +146,11 @@ export class History {
   private addRoot(row: LedgerRow): void {
     const found = rootRow.safeParse(row).data?.fingerprint ?? rotateRow.safeParse(row).data?.root;
     if (found !== undefined) this.roots.add(found);
+  }
+
+  private addApproval(row: LedgerRow): void {
+    const { data } = enrolRow.safeParse(row);
+    if (data) this.approvals.set(data.requester, { requestKey: data.requestKey, at: row.at });
   }
 
   private addBundle(row: LedgerRow): void {

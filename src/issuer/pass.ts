@@ -165,7 +165,7 @@ class Pass {
     const { dir } = this.options.authority;
     this.attempt(id, () => {
       try {
-        const found = readAcknowledgement(this.inbox.readAcknowledgement(id), dir, this.history.bundles);
+        const found = readAcknowledgement(this.inbox.readAcknowledgement(id), dir, this.history);
         const known = this.history.acknowledgedBy(found.requestKey)?.version ?? 0;
         if (found.version > known) this.append({ event: 'acknowledge', ...found });
       } catch (error) {
@@ -190,7 +190,7 @@ class Pass {
     let asked: AuthenticRequest | undefined;
     try {
       const { authority, clock } = this.options;
-      asked = authenticate(id, this.inbox.read(id), authority.dir, clock);
+      asked = authenticate(id, this.inbox.read(id), authority.dir, this.history, clock);
       await this.answer(asked);
     } catch (error) {
       if (isOfThePass(error)) throw error;

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
 import { replaceFile } from './folder.ts';
+import type { History } from './history.ts';
 import { Ledger } from './ledger.ts';
 import { Lock, lockOf } from './lock.ts';
 import { ensureFolder, readPlainFile } from './plain-file.ts';
@@ -122,6 +123,16 @@ export function findRequester(folder: string, name: string): Requester {
       { cause: error },
     );
   }
+}
+
+/** The same, and `authority-invalid` where the ledger doesn't know of the approval. */
+export function findApproved(folder: string, name: string, history: History): Requester {
+  const requester = findRequester(folder, name);
+  if (history.hasApproved(requester)) return requester;
+  throw new CountersignError(
+    'authority-invalid',
+    `${fileOf(folder, name)} was not written by ca enrol: the ledger knows of no such approval. Find out who put it there, and enrol ${name} again.`,
+  );
 }
 
 /** The names of all that are enrolled, those whose approval has lapsed too. */

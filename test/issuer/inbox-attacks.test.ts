@@ -1,8 +1,8 @@
 /** What somebody who can only write to the inbox, or holds one request key, can't do to the others. */
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { partsOf, Scene } from './inbox-scene.ts';
+import { partsOf, Requester, Scene } from './inbox-scene.ts';
 
 describe('a request in another name, that nobody has signed', () => {
   it('makes no real request wait, also where it can be neither answered nor refused', async () => {
@@ -18,6 +18,23 @@ describe('a request in another name, that nobody has signed', () => {
       { outcome: 'issued', id: real },
     ]);
   });
+});
+
+it('a request key that got into the folder by another way than the operator counts for nothing', async () => {
+  const scene = await Scene.make();
+  const gateway = await scene.requester('gateway');
+  const thief = new Requester(scene, 'gateway');
+  const file = join(scene.dir, 'requesters', 'gateway.json');
+  const record = JSON.parse(readFileSync(file, 'utf8'));
+  // Moved there through "rejected", say, by who could put a link in its place in the midst of a pass.
+  for (const change of [{ key: thief.publicKey }, { approved: record.approved + 1 }]) {
+    writeFileSync(file, JSON.stringify({ ...record, ...change }));
+    (change.key ? thief : gateway).ask({ id: 'stolen' });
+    expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'postponed', id: 'stolen' }]);
+  }
+  writeFileSync(file, JSON.stringify(record));
+  gateway.ask({ id: 'stolen' });
+  expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'issued', id: 'stolen' }]);
 });
 
 describe('an id', () => {

@@ -61,6 +61,11 @@ export class KeyDirectory {
     }
   }
 
+  /** The same where it isn't known who was changed. */
+  forgetAll(): void {
+    this.held.clear();
+  }
+
   private activate(consumer: Consumer, key: ConsumerKey): ActiveKey {
     const allowed = key.allow && new AddressList(key.allow);
     return {

@@ -32,6 +32,7 @@ export function openKeeping({ config, clock, logger, closers, certificate, onMes
     skew: config.signatures.skew,
     masterKey: config.masterKey,
     onChange: (consumer) => keys.forget(consumer),
+    onMissed: () => keys.forgetAll(),
     onMessage,
     observer: metrics,
   });

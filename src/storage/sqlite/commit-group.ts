@@ -19,6 +19,7 @@ import {
   type TransactionParts,
   transactionOf,
 } from './transaction.ts';
+import { WriteLock } from './write-lock.ts';
 
 interface Claim {
   readonly nonce: Nonce;
@@ -53,6 +54,8 @@ export interface CommitGroupParts extends TransactionParts {
   readonly database: Database;
   /** Told which consumers other processes, or this one, have changed. */
   readonly onChange: (consumer: string) => void;
+  /** Told where it can't be said any more which consumers were changed: any may have been. */
+  readonly onMissed?: (() => void) | undefined;
   readonly observer: CommitObserver;
 }
 
@@ -62,7 +65,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   private jobs: Job[] = [];
   private scheduled = false;
   private readonly parts: CommitGroupParts;
-  private readonly begin: Statement;
+  private readonly lock: WriteLock;
   private readonly commit: Statement;
   private readonly rollback: Statement;
   private readonly savepoint: Statement;
@@ -70,6 +73,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   private readonly rollbackTo: Statement;
   private readonly dataVersion: Statement;
   private readonly selectChanges: Statement;
+  private readonly oldestChange: Statement;
   private synchronous: 'NORMAL' | 'FULL' | undefined;
   private seenVersion = -1;
   private lastChange: number;
@@ -77,7 +81,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
   constructor(parts: CommitGroupParts) {
     const { database } = parts;
     this.parts = parts;
-    this.begin = database.prepare('BEGIN IMMEDIATE');
+    this.lock = new WriteLock(database);
     this.commit = database.prepare('COMMIT');
     this.rollback = database.prepare('ROLLBACK');
     this.savepoint = database.prepare('SAVEPOINT work');
@@ -85,6 +89,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     this.rollbackTo = database.prepare('ROLLBACK TO work');
     this.dataVersion = database.prepare('PRAGMA data_version').pluck();
     this.selectChanges = database.prepare('SELECT id, consumer FROM changes WHERE id > ? ORDER BY id');
+    this.oldestChange = database.prepare('SELECT min(id) FROM changes').pluck();
     this.lastChange = database.prepare('SELECT coalesce(max(id), 0) FROM changes').pluck().get() as number;
   }
 
@@ -139,7 +144,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     let charged: QuotaVerdict[];
     try {
       this.setSynchronous('NORMAL');
-      this.begin.run();
+      this.lock.take();
       this.follow();
       for (const { nonce } of claims) verdicts.push(nonces.claim(nonce));
       charged = charges.map((charge) => quotas.charge(charge.quotas));
@@ -165,7 +170,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     const outcomes: Outcome[] = [];
     try {
       this.setSynchronous('FULL');
-      this.begin.run();
+      this.lock.take();
       this.follow();
       for (const { nonce } of claims) verdicts.push(nonces.claim(nonce));
       charged = charges.map((charge) => quotas.charge(charge.quotas));
@@ -255,7 +260,10 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     }
   }
 
+  /** Ids have no gaps, and only the oldest rows are ever removed: where the next one is gone, changes were missed. */
   private followChanges(): void {
+    const oldest = this.oldestChange.get() as number | null;
+    if (oldest !== null && oldest > this.lastChange + 1) this.parts.onMissed?.();
     for (const { id, consumer } of this.selectChanges.all(this.lastChange) as {
       id: number;
       consumer: string;

@@ -97,6 +97,8 @@ export class SqliteConsumerReader implements ConsumerReader {
   }
 }
 
+const KEPT_CHANGES = 10_000;
+
 /** Reads and changes through the connection that holds the transaction. */
 export class SqliteConsumers extends SqliteConsumerReader implements ConsumerChanges {
   private readonly insertConsumer: Statement;
@@ -111,6 +113,7 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
   private readonly upsertGrant: Statement;
   private readonly upsertUsage: Statement;
   private readonly insertChange: Statement;
+  private readonly deleteChanges: Statement;
 
   constructor(database: Database) {
     super(database);
@@ -150,6 +153,10 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
        ON CONFLICT (keyid) DO UPDATE SET last_used = max(last_used, excluded.last_used), calls = calls + excluded.calls`,
     );
     this.insertChange = database.prepare('INSERT INTO changes (consumer) VALUES (?)');
+    this.deleteChanges = database.prepare(
+      `DELETE FROM changes WHERE id IN
+       (SELECT id FROM changes WHERE id <= (SELECT max(id) FROM changes) - ${KEPT_CHANGES} ORDER BY id LIMIT 1000)`,
+    );
   }
 
   add({ name, roles, createdAt, disabledAt }: Omit<Consumer, 'id' | 'version'>): void {
@@ -215,6 +222,14 @@ export class SqliteConsumers extends SqliteConsumerReader implements ConsumerCha
 
   putGrant({ id, consumer, role, status, requestedAt, decidedAt }: RoleGrant): void {
     this.upsertGrant.run(id, consumer, role, status, requestedAt, decidedAt ?? null);
+  }
+
+  /**
+   * Removes some of the oldest rows that say which consumer was changed, but for so many that a process which has not
+   * looked meanwhile forgets all it holds, rather than to follow them. @returns how many.
+   */
+  trimChanges(): number {
+    return this.deleteChanges.run().changes;
   }
 
   addUsage(keyid: string, { lastUsed, calls }: KeyUsage): void {

@@ -49,6 +49,8 @@ export interface StoreOptions {
   readonly skew: number;
   readonly masterKey: string | undefined;
   readonly onChange?: (consumer: string) => void;
+  /** Told where changes of consumers were missed: any may have been changed. */
+  readonly onMissed?: () => void;
   /** Told when a message is put into the outbox, before its commit. */
   readonly onMessage?: () => void;
   readonly observer?: CommitObserver;
@@ -78,6 +80,7 @@ export class SqliteStore {
   /** By version, for verifying the chain. */
   readonly auditKeys: ReadonlyMap<number, Buffer>;
   private readonly wrappedKeys: WrappedKeys;
+  private readonly changes: SqliteConsumers;
   private readonly endedTokens: SqliteEndedTokens;
   private readonly denials: SqliteDeniedCertificates;
   private readonly records: SqliteRecords;
@@ -115,10 +118,11 @@ export class SqliteStore {
       this.denials = new SqliteDeniedCertificates(database);
       this.records = new SqliteRecords(database);
       this.quotaUses = new SqliteQuotas(database, clock);
+      this.changes = new SqliteConsumers(database);
       const group = new SqliteCommitGroup({
         database,
         nonces: this.window,
-        consumers: new SqliteConsumers(database),
+        consumers: this.changes,
         accounts: new SqliteAccounts(database, this.vault),
         deniedCertificates: this.denials,
         records: this.records,
@@ -127,6 +131,7 @@ export class SqliteStore {
         state: new SqliteDocuments(database),
         outbox: new SqliteOutbox(database, this.vault, onMessage),
         onChange,
+        onMissed: options.onMissed,
         observer,
       });
       // Recovery: the whole window is read before the first verdict is asked for.
@@ -185,6 +190,8 @@ export class SqliteStore {
     while (gone > 0);
     await this.commitGroup.run('purge denied certificates', () => this.denials.purge(now));
     do gone = await this.commitGroup.run('purge quotas', () => this.quotaUses.purge());
+    while (gone > 0);
+    do gone = await this.commitGroup.run('trim the changes', () => this.changes.trimChanges());
     while (gone > 0);
     if (this.owesTruncation) await this.truncateJournal();
   }

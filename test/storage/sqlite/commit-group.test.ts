@@ -2,7 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CountersignError } from '../../../src/errors.ts';
 import { type CommitObserver, SqliteCommitGroup } from '../../../src/storage/sqlite/commit-group.ts';
-import { type Database, openDatabase } from '../../../src/storage/sqlite/database.ts';
+import { type Database, openDatabase, openFile } from '../../../src/storage/sqlite/database.ts';
 import { SqliteNonces } from '../../../src/storage/sqlite/nonces.ts';
 import { nonce } from '../../contracts/store.ts';
 import { dataFolder } from '../data-folder.ts';
@@ -171,5 +171,32 @@ describe('a store that closes', () => {
     ]);
     const refused = { status: 'rejected', reason: { code: 'store-unavailable' } };
     expect(await ends).toMatchObject([refused, refused, refused]);
+  });
+});
+
+describe('while another process holds the lock', () => {
+  it('one turn waits for it, and the next ones fail at once; all is as before when it is free', async () => {
+    const { group, database } = makeGroup();
+    database.pragma('busy_timeout = 250');
+    const other = openFile(database.name);
+    onTestFinished(() => {
+      other.close();
+    });
+    /** Milliseconds until a turn is refused. */
+    const refused = async () => {
+      const started = performance.now();
+      await expect(group.claim(nonce())).rejects.toMatchObject({ code: 'store-unavailable' });
+      return performance.now() - started;
+    };
+    for (let time = 0; time < 2; time++) {
+      other.exec('BEGIN IMMEDIATE');
+      expect(await refused()).toBeGreaterThan(200);
+      const next = [await refused(), await refused(), await refused()];
+      // A busy machine may be slow at any of them; who waits is slow at all.
+      expect(Math.min(...next)).toBeLessThan(200);
+      other.exec('COMMIT');
+      expect(await group.claim(nonce())).toBe('claimed');
+      expect(database.pragma('busy_timeout', { simple: true })).toBe(250);
+    }
   });
 });

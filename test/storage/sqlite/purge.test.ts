@@ -1,7 +1,12 @@
 /** A purge in SQLite: it keeps up, it stores its horizon first, and memory follows. */
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Connections, databaseFile, openDatabase } from '../../../src/storage/sqlite/database.ts';
+import {
+  type Connections,
+  databaseFile,
+  openDatabase,
+  openFile,
+} from '../../../src/storage/sqlite/database.ts';
 import { SqliteNonces } from '../../../src/storage/sqlite/nonces.ts';
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { dataFolder } from '../data-folder.ts';
@@ -98,5 +103,54 @@ describe('a purge', () => {
     expect(store.nonceCount).toBeLessThan(150);
     expect(other.nonceCount).toBeLessThan(150);
     expect(rowsIn(folder)).toBeLessThan(150);
+  });
+});
+
+describe('changes of consumers', () => {
+  const CHANGE = 'change a consumer';
+  /** As many as are kept beyond the last, by one process. */
+  async function changeMany(store: SqliteStore): Promise<void> {
+    await store.commitGroup.run(CHANGE, async (tx) => {
+      for (let i = 0; i < 10_000; i++) await tx.consumers.update('shop', {});
+    });
+  }
+  const changesIn = (folder: string) => {
+    const database = openFile(databaseFile(folder));
+    onTestFinished(() => {
+      database.close();
+    });
+    return database.prepare('SELECT count(*) FROM changes').pluck().get();
+  };
+
+  it('are kept in part, and who has missed some of the rest is told that any may have changed', async () => {
+    const [folder, clock] = [dataFolder(), new ManualClock(START)];
+    const heard: string[] = [];
+    const follower = new SqliteStore({
+      ...{ folder, clock, skew: SKEW, masterKey: undefined },
+      onChange: (name) => heard.push(name),
+      onMissed: () => heard.push('any'),
+    });
+    onTestFinished(() => follower.close());
+    const look = async () => {
+      heard.length = 0;
+      await follower.commitGroup.run('look', () => {});
+      return { heard: heard.length, any: heard.includes('any') };
+    };
+    const store = open(folder, clock);
+    await store.commitGroup.run(CHANGE, (tx) => tx.consumers.add({ name: 'shop', roles: [], createdAt: 1 }));
+    await store.purge();
+    expect(await look()).toEqual({ heard: 1, any: false });
+    // All that the follower has missed is still there.
+    await changeMany(store);
+    await store.purge();
+    expect(changesIn(folder)).toBe(10_000);
+    expect(await look()).toEqual({ heard: 10_000, any: false });
+    // One row that it needed is gone.
+    await changeMany(store);
+    await store.commitGroup.run(CHANGE, (tx) => tx.consumers.update('shop', {}));
+    await store.purge();
+    expect(changesIn(folder)).toBe(10_000);
+    expect(await look()).toEqual({ heard: 10_001, any: true });
+    expect(await look()).toEqual({ heard: 0, any: false });
   });
 });

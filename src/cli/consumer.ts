@@ -7,6 +7,8 @@ import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../clock.ts';
 import type { Consumer } from '../consumers/consumer.ts';
 import { addConsumer } from '../consumers/registration.ts';
+import { CountersignError } from '../errors.ts';
+import type { Transaction } from '../storage/unit-of-work.ts';
 import {
   type CommonOptions,
   command,
@@ -93,6 +95,7 @@ async function show(name: string, options: CommonOptions): Promise<void> {
 async function disable(name: string, options: CommonOptions): Promise<void> {
   await withStore(options, (store) =>
     store.commitGroup.run('disable a consumer', async (tx) => {
+      await refusePersons(tx, name, 'disable');
       await tx.consumers.disable(name, now());
       await tx.audit.append({ actor: 'cli', action: 'consumer.disable', subject: name });
     }),
@@ -104,12 +107,23 @@ async function disable(name: string, options: CommonOptions): Promise<void> {
 async function enable(name: string, options: CommonOptions): Promise<void> {
   await withStore(options, (store) =>
     store.commitGroup.run('enable a consumer', async (tx) => {
+      await refusePersons(tx, name, 'enable');
       await tx.consumers.update(name, { disabledAt: null });
       await tx.audit.append({ actor: 'cli', action: 'consumer.enable', subject: name });
     }),
   );
   if (options.json) printJson({ name, status: 'active' });
   else print(`Consumer ${name} is accepted again, with the keys that are still good.`);
+}
+
+/** The keys of a person whose account is disabled must not come to life behind its back. */
+async function refusePersons({ accounts }: Transaction, name: string, verb: string): Promise<void> {
+  const account = await accounts.findByConsumer(name);
+  if (!account) return;
+  throw new CountersignError(
+    'conflict',
+    `This consumer is a person's own; see to their account instead: countersign account ${verb} ${account.id}`,
+  );
 }
 
 function describe({ name, roles, createdAt, disabledAt }: Consumer) {

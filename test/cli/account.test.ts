@@ -3,6 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Account } from '../../src/accounts/account.ts';
+import { confirmErasure } from '../../src/cli/account/end.ts';
 import { Dialogue } from '../../src/cli/dialogue.ts';
 import { endAll, temporaryFolder } from '../e2e/processes.ts';
 import { failure, type Operator, operator } from './commands.ts';
@@ -100,11 +102,14 @@ describe('an account', () => {
   });
 
   it('is refused with every fault at once, and nothing is made', async () => {
-    const faulty = ['--email', 'ada', '--first-name', 'A\u0007', '--role', 'No Role', '--json'];
+    const config = join(folder, 'countersign.yaml');
+    writeFileSync(config, 'roles: [orders]\n');
+    const roles = ['--config', config, '--role', 'No Role', '--role', 'orders:read', '--role', 'tea'];
+    const faulty = ['--email', 'ada', '--first-name', 'A\u0007', ...roles, '--json'];
     const refused = failure(await admin.run([...add, ...faulty]));
     expect(refused).toMatchObject({
       code: 'account-invalid',
-      errors: [{ path: 'firstName' }, { path: 'email' }, { path: 'roles[0]' }],
+      errors: [{ path: 'firstName' }, { path: 'email' }, { path: 'roles[0]' }, { path: 'roles[2]' }],
     });
     expect(await admin.json(['account', 'list'])).toEqual([]);
   });
@@ -132,6 +137,9 @@ describe('an account', () => {
       status: 'disabled',
     });
     expect(await admin.json(['account', 'show', account])).toMatchObject({ status: 'disabled' });
+    // Its keys come to life again with it, and not without it.
+    const alone = failure(await admin.run(['consumer', 'enable', consumer, '--json']));
+    expect(alone).toMatchObject({ code: 'conflict', detail: expect.stringContaining(`enable ${account}`) });
     expect(await admin.json(['consumer', 'show', consumer])).toMatchObject({ status: 'disabled' });
   });
 
@@ -147,7 +155,10 @@ describe('an account', () => {
   it('is erased with its consumer, and the audit record keeps its id', async () => {
     const { account } = await admin.json<Added>(add);
     const erased = { account, status: 'erased', journalEmptied: true };
-    expect(await admin.json(['account', 'remove', account])).toEqual(erased);
+    const unasked = await admin.run(['account', 'remove', account]);
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+    expect(await admin.json(['account', 'list'])).toHaveLength(1);
+    expect(await admin.json(['account', 'remove', '--yes', account])).toEqual(erased);
     expect(await admin.json(['account', 'list'])).toEqual([]);
     expect(await admin.json(['consumer', 'list'])).toEqual([]);
     expect((await admin.run(['audit', 'list'])).stdout).toContain(account);
@@ -155,11 +166,13 @@ describe('an account', () => {
     expect(file).not.toContain('ada@example.com');
   });
 
-  it.each(['show', 'disable', 'enable', 'remove'])('that is not there is told by %s', async (verb) => {
-    expect(failure(await admin.run(['account', verb, 'nobody@example.com', '--json'])).code).toBe(
-      'account-unknown',
-    );
-  });
+  it.each([['show'], ['disable'], ['enable'], ['remove', '--yes']])(
+    'that is not there is told by %s',
+    async (...verb) => {
+      const outcome = await admin.run(['account', ...verb, 'nobody@example.com', '--json']);
+      expect(failure(outcome).code).toBe('account-unknown');
+    },
+  );
 });
 
 describe('questions on a terminal', () => {
@@ -171,6 +184,19 @@ describe('questions on a terminal', () => {
     const dialogue = Dialogue.on('give it', 'account-invalid', { input, output });
     return { input, output, dialogue, shown: () => shown };
   }
+
+  it('come before an account is erased for good, and only yes is yes', async () => {
+    const ada = { id: 'a1', firstName: 'Ada', lastName: 'Lovelace', email: 'ada@example.com' } as Account;
+    for (const answer of ['y\r', '\r', 'no\r', '\x03']) {
+      const { input, output } = terminal();
+      input.write(answer);
+      await expect(confirmErasure(ada, { input, output })).rejects.toMatchObject({ code: 'account-invalid' });
+    }
+    const { input, output, shown } = terminal();
+    input.write('yes\r');
+    await confirmErasure(ada, { input, output });
+    expect(shown()).toMatch(/a1 \(Ada Lovelace, ada@example\.com\).*can't be undone/);
+  });
 
   it('show what is typed, but nothing of a secret, and lose nothing that is pasted ahead', async () => {
     const { input, dialogue, shown } = terminal();

@@ -10,9 +10,9 @@ import { type PersonDraft, personFaults } from '../../accounts/person.ts';
 import { type DrawnAccount, drawAccount, putAccount } from '../../accounts/registration.ts';
 import { drawEnrolment, type Enrolment, enrol, requiresSecondFactor } from '../../accounts/second-factor.ts';
 import { epochSeconds, systemClock } from '../../clock.ts';
-import { type Fault, roleFaults } from '../../consumers/consumer.ts';
+import { type Fault, handedOutFaults } from '../../consumers/consumer.ts';
 import { CountersignError } from '../../errors.ts';
-import { type CommonOptions, command, print, printJson, withStore } from '../command.ts';
+import { type CommonOptions, command, configOf, print, printJson, withStore } from '../command.ts';
 import { Dialogue } from '../dialogue.ts';
 import { collect } from '../issued-key.ts';
 import { printEnrolment } from './second-factor.ts';
@@ -56,7 +56,8 @@ async function make(options: AddOptions): Promise<void> {
 /** What was given and answered; `account-invalid` names every fault. */
 async function checkedDraft(options: AddOptions): Promise<PersonDraft> {
   const draft = await readDraft(options);
-  const faults = [...personFaults(draft, await passwordPolicy()), ...roleFaults('roles', options.role)];
+  const roleFaults = handedOutFaults(options.role, configOf(options).roles);
+  const faults = [...personFaults(draft, await passwordPolicy()), ...roleFaults];
   if (faults.length > 0) throw refusal(faults);
   return draft;
 }

@@ -3,13 +3,20 @@
  * @module
  */
 import type { Command } from 'commander';
+import type { Account } from '../../accounts/account.ts';
 import { eraseAccount } from '../../accounts/erasure.ts';
 import { endAll } from '../../accounts/generation.ts';
 import { Tickets } from '../../accounts/ticket.ts';
 import { epochSeconds, systemClock } from '../../clock.ts';
+import { CountersignError } from '../../errors.ts';
 import type { SqliteStore } from '../../storage/sqlite/store.ts';
 import { type CommonOptions, command, print, printJson, withStore } from '../command.ts';
+import { Dialogue, type Terminal } from '../dialogue.ts';
 import { ACCOUNT, findAccount } from './find.ts';
+
+interface RemoveOptions extends CommonOptions {
+  readonly yes?: true;
+}
 
 export function disable(): Command {
   return command('disable', 'refuse an account, its tokens and its keys from now on')
@@ -26,7 +33,24 @@ export function enable(): Command {
 export function remove(): Command {
   return command('remove', 'erase an account, with everything that is kept about the person')
     .argument(...ACCOUNT)
+    .option('--yes', 'ask nothing')
     .action(eraseForGood);
+}
+
+/** Shows whom it is about. @throws account-invalid where the answer is not yes. */
+export async function confirmErasure(
+  { id, firstName, lastName, email }: Account,
+  terminal?: Terminal,
+): Promise<void> {
+  const dialogue = Dialogue.on('give --yes', 'account-invalid', terminal);
+  try {
+    const answer = await dialogue.ask(
+      `Erase account ${id} (${firstName} ${lastName}, ${email}) with everything kept about it? This can't be undone. Type yes: `,
+    );
+    if (answer.trim() !== 'yes') throw new CountersignError('account-invalid', 'Nothing was erased.');
+  } finally {
+    dialogue.close();
+  }
 }
 
 async function refuse(wanted: string, options: CommonOptions): Promise<void> {
@@ -60,8 +84,13 @@ async function accept(wanted: string, options: CommonOptions): Promise<void> {
     print(`Account ${id} is accepted again: it has to log in, and its keys that are still good sign again.`);
 }
 
-async function eraseForGood(wanted: string, options: CommonOptions): Promise<void> {
-  const { id, emptied } = await withStore(options, (store) => erase(store, wanted));
+async function eraseForGood(wanted: string, options: RemoveOptions, self: Command): Promise<void> {
+  if (!options.yes && !process.stdin.isTTY)
+    self.error('error: this erases for good: confirm it on a terminal, or with --yes');
+  const account = await withStore(options, ({ accounts }) => findAccount(accounts, wanted));
+  if (!options.yes) await confirmErasure(account);
+  // By its id: the address may be somebody else's by the time of the answer.
+  const { id, emptied } = await withStore(options, (store) => erase(store, account.id));
   if (options.json) printJson({ account: id, status: 'erased', journalEmptied: emptied });
   else {
     print(`Account ${id} is erased. The audit record keeps this id, which leads nowhere from now on.`);

@@ -344,10 +344,15 @@ describe('a trust bundle', () => {
       expect(own.files().inbox).toEqual(acknowledged);
     });
 
-    it('the one that was taken over may be written anew around its bytes', () => {
+    it('the one that was taken over may be written anew around its bytes, and brings back no root', () => {
       const { bundle, signatures } = JSON.parse(bundleOf(own.outbox));
-      offer(JSON.stringify({ signatures, bundle }));
-      expect(member.follow()).toBe(1);
+      // What an operator has changed since by hand, such as a root that was taken out.
+      const byHand = `changed by hand\n${member.trust()}`;
+      writeFileSync(join(member.folder, 'trust.pem'), byHand);
+      const text = JSON.stringify({ signatures, bundle });
+      offer(text);
+      expect(member.follow()).toBeUndefined();
+      expect(held().map(String)).toEqual([byHand, text]);
     });
   });
 

@@ -169,13 +169,16 @@ export function followTrustBundle(options: FollowOptions): number | undefined {
     if (bundle.version === before?.version && bundle.digest !== before.digest) {
       throw invalid(`it is another bundle of version ${bundle.version} than the one that was taken over`);
     }
-    const name = bundle.roots[0]?.subject;
-    const others = trusted.filter(({ subject }) => subject !== name);
-    const pem = [...bundle.roots, ...others].map((root) => root.toString()).join('');
-    // Trust first: what is acknowledged must be trusted, and what was cut off here is taken over again.
-    replaceFile(join(folder, 'trust.pem'), pem, 0o644);
+    if (bundle.version !== before?.version) {
+      const name = bundle.roots[0]?.subject;
+      const others = trusted.filter(({ subject }) => subject !== name);
+      const pem = [...bundle.roots, ...others].map((root) => root.toString()).join('');
+      // Trust first: what is acknowledged must be trusted, and what was cut off here is taken over again.
+      replaceFile(join(folder, 'trust.pem'), pem, 0o644);
+      taken = bundle.version;
+    }
+    // The same one in other words, such as with fewer signatures, brings back no root that was taken out by hand since.
     replaceFile(join(folder, BUNDLE_FILE), offered, 0o644);
-    taken = bundle.version;
   }
   acknowledge(options);
   return taken;

@@ -6,14 +6,16 @@ import type { CertificateUse } from './certificate.ts';
 import type { CertificateNames } from './certificate-request.ts';
 
 export type RenewalEvent =
-  /** A request was dropped: carry the files to the issuer, who must know the request key by its name. */
+  /** A request was dropped: carry its files to the issuer, who must know the request key by its name, and back the answer. */
   | {
       readonly event: 'requested';
       readonly id: string;
       readonly inbox: string;
+      /** False where an earlier process dropped it, and its files were taken since: then the answer alone is to come. */
+      readonly isWaiting: boolean;
       /** The public half of the request key, in PEM. */
       readonly requestKeyFile: string;
-      /** SHA-256 of its SPKI in hex, as `ca enrol` shows it. */
+      /** SHA-256 of its SPKI, as `ca enrol` shows it: `3F:A4:…`. */
       readonly requestKey: string;
     }
   | { readonly event: 'renewed'; readonly serial: string; readonly notAfter: Date }

@@ -73,7 +73,7 @@ export class Requests {
     return !isWaiting(inbox, last.id) && now >= last.created * 1000 + pacing.lostAfter;
   }
 
-  /** Tells of a request of an earlier process, which somebody may still have to carry. */
+  /** Tells of a request of an earlier process: somebody has to carry it still, or, where nothing is in force, its answer. */
   private remind(isServed: boolean): void {
     const last = this.store.pending()?.requests.at(-1);
     if (!last || last.id === this.asked) return;
@@ -105,7 +105,15 @@ export class Requests {
     const { requestKeyFile } = this.store;
     const { inbox, onEvent } = this.options;
     const spki = createPublicKey(this.store.requestKey).export({ type: 'spki', format: 'der' });
-    const requestKey = createHash('sha256').update(spki).digest('hex');
-    onEvent({ event: 'requested', id, inbox, requestKeyFile, requestKey });
+    const digest = createHash('sha256').update(spki).digest('hex').toUpperCase();
+    const requestKey = digest.match(/../g)?.join(':') ?? '';
+    onEvent({
+      event: 'requested',
+      id,
+      inbox,
+      isWaiting: isWaiting(inbox, id),
+      requestKeyFile,
+      requestKey,
+    });
   }
 }

@@ -171,7 +171,7 @@ export class GatewayCertificate {
         logger.info(where, 'a certificate is asked for');
         void this.beAnswered(answer);
       } else if (this.renewer.current()) logger.info(where, 'the next certificate is asked for: carry it');
-      else logger.warn(where, firstSteps(told, tls));
+      else logger.warn(where, told.isWaiting ? firstSteps(told, tls) : answerAwaited(told, tls));
     } else if (told.event === 'renewed') {
       const { serial, notAfter } = told;
       this.onChange?.(this.serving());
@@ -194,6 +194,11 @@ export class GatewayCertificate {
       logger[told.event === 'ended' ? 'error' : 'warn']({ secondsLeft, notAfter }, what);
     }
   }
+}
+
+/** For an operator who has carried the request. */
+function answerAwaited({ id }: { readonly id: string }, { inbox, outbox }: TlsSettings): string {
+  return `no certificate yet, so nothing is listened on: ${id} was taken out of ${inbox}, and ${id}.pem is awaited in ${outbox}; three hours after it was asked for it is asked for anew`;
 }
 
 /** For an operator who sets it up: every step between here and a gateway that listens. */

@@ -1,6 +1,6 @@
 /** The gateway's certificate as an operator meets it: in the log, in the metrics, on the wire. */
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -25,7 +25,11 @@ beforeEach(() => {
   writeFileSync(join(data, 'tls', 'trust.pem'), issuer.trust);
   log = capturedLog();
   now = Date.now();
-  certificate = new GatewayCertificate({
+  certificate = anew();
+});
+
+function anew(): GatewayCertificate {
+  return new GatewayCertificate({
     tls: {
       names: ['localhost', '127.0.0.1'],
       uris: [],
@@ -40,7 +44,8 @@ beforeEach(() => {
     logger: log.logger,
     pacing: { poll: 20 },
   });
-});
+}
+
 afterEach(async () => {
   await certificate.close();
   rmSync(data, { recursive: true });
@@ -83,6 +88,24 @@ describe("the gateway's certificate", () => {
     await log.until('a new certificate is in force', 2);
     expect(await serialAt(port)).not.toBe(before);
     await listener.close();
+  });
+
+  it('whose request was carried away before a restart is awaited, and nobody is told to carry that', async () => {
+    const said = async (text: RegExp) => {
+      while (!log.lines.some(({ msg }) => text.test(msg ?? ''))) await new Promise(setImmediate);
+    };
+    const stop = new AbortController();
+    const ends = [certificate.open(stop.signal)];
+    await said(/2\. carry gateway-\d+\.csr/);
+    await certificate.close();
+    for (const name of readdirSync(issuer.inbox)) rmSync(join(issuer.inbox, name));
+    log.clear();
+    certificate = anew();
+    ends.push(certificate.open(stop.signal));
+    await said(/gateway-\d+ was taken out of .*inbox, and gateway-\d+\.pem is awaited/);
+    expect(log.lines.filter(({ msg }) => msg?.includes('carry'))).toEqual([]);
+    stop.abort();
+    await Promise.allSettled(ends);
   });
 
   it('is served on after its end, and with it the roots that callers must come from', async () => {

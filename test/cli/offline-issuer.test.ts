@@ -17,6 +17,7 @@ import { createServer, type Server } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { builtFolder, root as project } from '../e2e/built.ts';
 import { Child, countersign, endAll, temporaryFolder } from '../e2e/processes.ts';
+import { isInstalled } from '../production/proxies.ts';
 import { failure } from './commands.ts';
 import { type OfflineIssuer, offlineIssuer } from './offline-issuer.ts';
 
@@ -179,6 +180,16 @@ describe('ca run', () => {
     await running.written(/^issued asked .*\n(?:.*\n)*next pass: \d{4}-/m, 'stdout');
     expect(opensslVerify(issuer.chainFile('asked'))).toMatch(/: OK/);
     expect(await running.stop()).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it.skipIf(!isInstalled('python3'))('ends with the terminal that it was started in', async () => {
+    // So that none is due, which would write to the terminal while that is closed.
+    await pass();
+    const script = join(import.meta.dirname, '../production/terminal.py');
+    const cli = join(builtFolder(), 'dist/cli/countersign.js');
+    const args = [script, 'on the schedule', process.execPath, cli, 'ca', 'run', ...issuer.folders];
+    const { code, stdout } = await new Child('python3', args).ended;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '-9\n' });
   });
 
   it('starts again after it was killed', async () => {

@@ -111,7 +111,8 @@ it.skipIf(!isInstalled('python3'))(
   'a gateway that was started in a terminal ends with the terminal',
   async () => {
     const script = join(import.meta.dirname, 'terminal.py');
-    const args = [script, process.execPath, join(builtFolder(), 'dist/cli/countersign.js'), 'serve'];
+    const cli = join(builtFolder(), 'dist/cli/countersign.js');
+    const args = [script, '/v1/echo', process.execPath, cli, 'serve'];
     const variables = { COUNTERSIGN_DATA: join(temporaryFolder(), 'data'), COUNTERSIGN_PORT: '0' };
     const { code, stdout } = await new Child('python3', args, { variables }).ended;
     expect({ code, stdout }).toEqual({ code: 0, stdout: '-9\n' });

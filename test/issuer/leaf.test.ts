@@ -311,8 +311,9 @@ describe('the twin that goes before a leaf', () => {
     'differs from it in its key alone, which is of the same kind: %s',
     async (_type, keys) => {
       const spki = spkiOf(keys());
+      const root = await rootFor(WHOLE);
       const told = makeOtherwise(spki);
-      await issueLeaf(await rootFor(WHOLE), { spki, names: NAMES, use: 'both' }, systemClock);
+      await issueLeaf(root, { spki, names: NAMES, use: 'both' }, systemClock);
       const [twin, leaf] = [await make(told[0] as Parts), await make(told.at(-1) as Parts)];
       const keyOf = ({ rawData }: typeof leaf) => new X509Certificate(Buffer.from(rawData)).publicKey;
       const kind = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) => [

@@ -92,16 +92,20 @@ describe('the ledger', () => {
     expect([code, detail]).toEqual(['ledger-broken', expect.stringContaining(`at row ${row}:`)]);
   });
 
-  it('shows a row that was written anew with a hash of its own', async () => {
+  it.each([
+    ['otherwise', 1, { text: 'forged' }, /at row 3: it does not follow/],
+    ['under another number', 2, { seq: 4 }, /at row 3: it does not follow/],
+    ['at an earlier time', 2, { at: 0 }, /at row 3: its time runs backward/],
+  ])('shows a row that was written anew %s, with a hash of its own', async (_how, index, change, fault) => {
     const { dir, file } = three();
     const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
-    const { hash: _, ...row } = JSON.parse(lines[1] ?? '');
-    const body = JSON.stringify({ ...row, text: 'forged' });
+    const { hash: _, ...row } = JSON.parse(lines[index] ?? '');
+    const body = JSON.stringify({ ...row, ...change });
     const hash = createHash('sha256').update(body).digest('hex');
-    lines[1] = `${body.slice(0, -1)},"hash":"${hash}"}`;
+    lines[index] = `${body.slice(0, -1)},"hash":"${hash}"}`;
     writeFileSync(file, `${lines.join('\n')}\n`);
     const { code, detail } = await refusal(() => new Ledger(dir));
-    expect([code, detail]).toEqual(['ledger-broken', expect.stringContaining('at row 3:')]);
+    expect([code, detail]).toEqual(['ledger-broken', expect.stringMatching(fault)]);
   });
 
   it('goes on after a row that a power loss cut off anywhere', () => {

@@ -1,6 +1,6 @@
 /** One pass over the inbox: who gets a leaf, who doesn't and why, and that one never stops another. */
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
@@ -14,7 +14,11 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { newCertificateKey } from '../../src/client/certificate/certificate-request.ts';
+import { issueEvent } from '../../src/issuer/history-rows.ts';
 import { Inbox } from '../../src/issuer/inbox.ts';
+import { issueLeaf } from '../../src/issuer/leaf.ts';
+import { Ledger } from '../../src/issuer/ledger.ts';
 import type { Outcome } from '../../src/issuer/outcome.ts';
 import { NOON, partsOf, type RequestChange, Requester, Scene } from './inbox-scene.ts';
 
@@ -396,6 +400,27 @@ describe('a name has one owner', () => {
     scene.clock.seconds += 1;
     const id = twin.ask();
     expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'issued', id }]);
+  });
+
+  it('a leaf that the operator vouched for by hand neither takes a name nor frees it', async () => {
+    const scene = await Scene.make();
+    const [gateway, twin] = [await scene.requester('gateway'), await scene.requester('twin')];
+    gateway.ask();
+    await scene.pass();
+    const by = {
+      names: { dns: ['api.example.org'], ip: [], uri: [] },
+      use: 'server',
+      keyDigest: '',
+    } as const;
+    const spki = createPublicKey(newCertificateKey()).export({ type: 'spki', format: 'der' });
+    const leaf = await issueLeaf(scene.authority, { ...by, spki }, scene.clock);
+    new Ledger(scene.dir).append(issueEvent(leaf, by), scene.clock);
+    const id = gateway.ask();
+    twin.ask();
+    expect((await scene.pass()).outcomes).toMatchObject([
+      { outcome: 'issued', id },
+      { outcome: 'rejected', detail: expect.stringMatching(/DNS:api\.example\.org belongs to gateway/) },
+    ]);
   });
 
   it('of two that ask in one pass one gets it', async () => {

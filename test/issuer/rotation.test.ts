@@ -8,8 +8,10 @@ import { fingerprintOf } from '../../src/client/certificate/request-files.ts';
 import { type BundleExpectation, readTrustBundle } from '../../src/client/certificate/trust-bundle.ts';
 import { createAuthority, openAuthority } from '../../src/issuer/authority.ts';
 import type { NameConstraints } from '../../src/issuer/constraints.ts';
-import { type Rotation, rotate } from '../../src/issuer/rotation.ts';
+import { APPROVAL_SECONDS } from '../../src/issuer/requesters.ts';
+import { type Rotation, rotate, rotationUnderWay } from '../../src/issuer/rotation.ts';
 import { BUNDLE_PURPOSE } from '../../src/issuer/trust-bundle.ts';
+import { ManualClock } from '../storage/manual-clock.ts';
 import { Member } from './fleet.ts';
 import { NOON, PASSPHRASE, Requester, Scene } from './inbox-scene.ts';
 import { scratchFolder } from './scratch-root.ts';
@@ -99,6 +101,9 @@ describe('a fleet whose root changes', () => {
     member.follow();
     await pass(scene);
     expect(await step(scene)).toMatchObject({ done: 'waiting', missing: ['second'] });
+    const missingAt = (seconds: number) => rotationUnderWay(scene.dir, new ManualClock(seconds))?.missing;
+    expect(missingAt(NOON + APPROVAL_SECONDS - 1)).toEqual(['second']);
+    expect(missingAt(NOON + APPROVAL_SECONDS)).toEqual([]);
     expect(await step(scene, ['second'])).toMatchObject({ done: 'switched' });
     // What it missed it can still take over: the old root has signed it too.
     await pass(scene);
@@ -271,9 +276,10 @@ describe('a trust bundle', () => {
     const { certificate, fingerprint } = scene.authority;
     const text = signed({});
     expect(readTrustBundle(text, expectation)).toMatchObject({ version: 5 });
-    expect(readTrustBundle(text, { ...expectation, trusted: fingerprint }).roots.map(fingerprintOf)).toEqual([
-      fingerprintOf(certificate),
-    ]);
+    for (const trusted of [fingerprint, certificate.fingerprint256]) {
+      const { roots } = readTrustBundle(text, { ...expectation, trusted });
+      expect(roots.map(fingerprintOf)).toEqual([fingerprint]);
+    }
     expect(readTrustBundle(text, { ...expectation, version: 5 })).toMatchObject({ version: 5 });
   });
 

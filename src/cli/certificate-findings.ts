@@ -10,6 +10,7 @@ import { parseCertificates } from '../client/certificate/certificate.ts';
 import type { Config } from '../config/config.ts';
 import { CountersignError } from '../errors.ts';
 import { tlsFolder, trustFile } from '../gateway/tls/gateway-certificate.ts';
+import { colonText } from '../issuer/fingerprint.ts';
 import type { RotationUnderWay } from '../issuer/rotation.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
@@ -113,7 +114,8 @@ export async function checkIssuer(dir: string, pattern: string, now: number): Pr
 /** A warning where the operator is to do something: otherwise it is left half done for good. */
 function rotationFindings(rotation: RotationUnderWay | undefined, now: number): Finding[] {
   if (!rotation) return [];
-  const { step, other, missing, endsAt = 0 } = rotation;
+  const { step, missing, endsAt = 0 } = rotation;
+  const other = colonText(rotation.other);
   const check = 'rotation';
   if (step === 'switching') return [warning(check, `The switch to ${other} was cut off; ${AGAIN}.`)];
   if (step === 'switched') {

@@ -17,7 +17,7 @@ export interface Shown {
 export interface Stranger {
   readonly where: string;
   readonly serial: string;
-  /** SHA-256 of its DER, in hex. */
+  /** SHA-256 of its DER: `3F:A4:…`. */
   readonly fingerprint: string;
   readonly names: string;
   readonly why: string;
@@ -50,7 +50,8 @@ export function takeInventory(shown: Iterable<Shown>, history: History, now: num
     const why = serials.has(serial)
       ? 'the ledger has this serial number with another certificate'
       : 'it is not in the ledger';
-    strangers.push({ where, serial, fingerprint, names: namesIn(certificate), why });
+    const { fingerprint256 } = certificate;
+    strangers.push({ where, serial, fingerprint: fingerprint256, names: namesIn(certificate), why });
   }
   return { known, ended, strangers };
 }

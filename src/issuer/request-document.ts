@@ -7,6 +7,8 @@
 import { createHash, verify } from 'node:crypto';
 import { z } from 'zod';
 import { CountersignError } from '../errors.ts';
+import { colonText } from './fingerprint.ts';
+import { refused } from './names.ts';
 import { REQUESTER } from './profile.ts';
 import type { Requester } from './requesters.ts';
 
@@ -93,7 +95,9 @@ export function checkRequestDocument(document: RequestDocument, { csr, issuers, 
     throw refused('ID.csr is not the one that ID.json was made for.');
   }
   if (!issuers.has(document.issuer)) {
-    throw refused(`It asks the issuer ${document.issuer}, and this one is ${[...issuers].join(' and ')}.`);
+    throw refused(
+      `It asks the issuer ${colonText(document.issuer)}, and this one is ${[...issuers].map(colonText).join(' and ')}.`,
+    );
   }
   if (expires <= created || expires - created > REQUEST_SECONDS) {
     throw refused('It must expire after it was created, within 24 h.');
@@ -107,8 +111,4 @@ export function checkRequestDocument(document: RequestDocument, { csr, issuers, 
 function iso(seconds: number): string {
   const time = new Date(seconds * 1000);
   return Number.isNaN(time.getTime()) ? String(seconds) : time.toISOString();
-}
-
-function refused(detail: string): CountersignError {
-  return new CountersignError('certificate-request-refused', detail);
 }

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, epochSeconds } from '../clock.ts';
 import { CountersignError } from '../errors.ts';
+import { colonText } from './fingerprint.ts';
 import { replaceFile } from './folder.ts';
 import type { History } from './history.ts';
 import { Ledger } from './ledger.ts';
@@ -87,7 +88,7 @@ function record({ folder, name, publicKey, replace, clock, acceptClock }: EnrolO
   const isOther = known !== undefined && known.fingerprint !== fingerprintOf(key);
   if (isOther && now < known.lapses && !replace) {
     throw unfit(
-      `${name} has another request key (${known.fingerprint}), approved until ${iso(known.lapses)}. A second one for the same name may be somebody else's: ask, and if it is meant, add --replace.`,
+      `${name} has another request key (${colonText(known.fingerprint)}), approved until ${iso(known.lapses)}. A second one for the same name may be somebody else's: ask, and if it is meant, add --replace.`,
     );
   }
   const change = isOther ? 'replaced' : known ? 'renewed' : 'enrolled';

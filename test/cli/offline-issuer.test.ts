@@ -224,7 +224,7 @@ describe('ca enrol', () => {
         requester: 'gateway',
         status: 'approved',
         lapses: expect.any(String),
-        requestKey: expect.stringMatching(/^[0-9a-f]{64}$/),
+        requestKey: expect.stringMatching(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/),
       },
     ]);
   });

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { epochSeconds, systemClock } from '../../clock.ts';
 import { CountersignError } from '../../errors.ts';
 import { readAuthority } from '../../issuer/authority.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import { PROFILE_FILE, readProfile } from '../../issuer/profile.ts';
 import { enrol as enrolRequester, findRequester, requesterNames } from '../../issuer/requesters.ts';
 import { type CommonOptions, command, print, printJson, printTable } from '../command.ts';
@@ -48,12 +49,12 @@ async function run(name: string | undefined, options: EnrolOptions, self: Comman
     clock: systemClock,
     acceptClock: options.acceptClock,
   });
-  const { fingerprint } = requester;
+  const requestKey = colonText(requester.fingerprint);
   const lapses = isoTime(requester.lapses);
-  if (options.json) printJson({ requester: name, requestKey: fingerprint, change, lapses });
+  if (options.json) printJson({ requester: name, requestKey, change, lapses });
   else {
     print(`${name} is ${change}, until ${lapses}.`);
-    print(`Its request key is ${fingerprint}; see that the requester names the same.`);
+    print(`Its request key is ${requestKey}; see that the requester names the same.`);
     if (!isGranted(options.dir, name)) {
       print(
         `${PROFILE_FILE} has nothing for ${name} yet: write there what it may have, before its request comes.`,
@@ -80,7 +81,7 @@ function list({ dir, json }: EnrolOptions): void {
       requester: name,
       status: lapses > now ? 'approved' : 'lapsed',
       lapses: isoTime(lapses),
-      requestKey: fingerprint,
+      requestKey: colonText(fingerprint),
     };
   });
   if (json) printJson(rows);

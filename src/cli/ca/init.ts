@@ -10,11 +10,11 @@ import { CountersignError } from '../../errors.ts';
 import { trustFile } from '../../gateway/tls/gateway-certificate.ts';
 import { checkDraft, createAuthority } from '../../issuer/authority.ts';
 import { type NameConstraints, readConstraints } from '../../issuer/constraints.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import { createFile } from '../../issuer/folder.ts';
 import { ipOctets } from '../../issuer/ip-address.ts';
 import { type CommonOptions, command, configOf, print, printJson } from '../command.ts';
 import { isoTime } from '../time.ts';
-import { colonText } from './fingerprint.ts';
 import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
 
 interface InitOptions extends CommonOptions, PassphraseOptions {
@@ -85,11 +85,9 @@ async function run(options: InitOptions): Promise<void> {
   const { data } = configOf(options);
   const passphrase = await readPassphrase(options, true);
   const lifetime = days === undefined ? {} : { lifetime: days * DAY };
-  const { fingerprint, notAfter, constraints, pem } = await createAuthority({
-    ...plan,
-    passphrase,
-    ...lifetime,
-  });
+  const made = await createAuthority({ ...plan, passphrase, ...lifetime });
+  const { notAfter, constraints, pem } = made;
+  const fingerprint = colonText(made.fingerprint);
   const trust = publish(pem, data, options);
   const until = isoTime(notAfter);
   if (options.json) {
@@ -97,7 +95,7 @@ async function run(options: InitOptions): Promise<void> {
     return;
   }
   print(`The root "${name}" is made, until ${until}, in ${resolve(dir)}.\n`);
-  print(`  SHA-256 fingerprint\n  ${colonText(fingerprint)}\n`);
+  print(`  SHA-256 fingerprint\n  ${fingerprint}\n`);
   print('Write the fingerprint down, and compare it wherever root.pem is installed.');
   print('Keep a copy of the folder, and the passphrase, in two places; neither can be made again.');
   print(trustText(trust));

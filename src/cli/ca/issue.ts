@@ -9,6 +9,7 @@ import { CountersignError } from '../../errors.ts';
 import { openAuthority } from '../../issuer/authority.ts';
 import { type CertificateRequest, MAX_REQUEST_BYTES, readRequest } from '../../issuer/certificate-request.ts';
 import { checkConstraints } from '../../issuer/constraints.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import { replaceFile } from '../../issuer/folder.ts';
 import { issueEvent } from '../../issuer/history-rows.ts';
 import { issueLeaf, type Leaf } from '../../issuer/leaf.ts';
@@ -102,7 +103,8 @@ function deliver(out: string, { chainPem, serial }: Leaf): void {
 }
 
 function describe({ names }: CertificateRequest, leaf: Leaf, { profile, out }: ByHandOptions) {
-  const { serial, fingerprint, notBefore, notAfter } = leaf;
+  const { serial, notBefore, notAfter } = leaf;
+  const fingerprint = colonText(leaf.fingerprint);
   const dates = { notBefore: isoTime(notBefore), notAfter: isoTime(notAfter) };
   return { out, serial, fingerprint, names, use: profile, ...dates };
 }

@@ -5,10 +5,10 @@
  */
 import type { Command } from 'commander';
 import { systemClock } from '../../clock.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import { type Rotation, rotate as takeStep } from '../../issuer/rotation.ts';
 import { type CommonOptions, command, print, printJson } from '../command.ts';
 import { isoTime, parseDuration } from '../time.ts';
-import { colonText } from './fingerprint.ts';
 import { ACCEPT_CLOCK } from './pass.ts';
 import { type PassphraseOptions, readPassphrase, withPassphrase } from './passphrase.ts';
 
@@ -34,9 +34,17 @@ async function run(options: RotateOptions): Promise<void> {
   const { dir, without = [], lifetime, acceptClock } = options;
   const passphrase = await readPassphrase(options);
   const rotation = await takeStep({ dir, passphrase, without, lifetime, acceptClock, clock: systemClock });
-  const { endsAt, ...rest } = rotation;
-  if (options.json) printJson({ ...rest, ...(endsAt !== undefined && { endsAt: isoTime(endsAt) }) });
+  if (options.json) printJson(jsonOf(rotation));
   else for (const line of linesOf(rotation)) print(line);
+}
+
+function jsonOf({ issuing, other, endsAt, ...rest }: Rotation) {
+  return {
+    ...rest,
+    issuing: colonText(issuing),
+    ...(other !== undefined && { other: colonText(other) }),
+    ...(endsAt !== undefined && { endsAt: isoTime(endsAt) }),
+  };
 }
 
 function linesOf({ done, issuing, other, missing, endsAt }: Rotation): string[] {

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { type Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../../clock.ts';
 import { openAuthority } from '../../issuer/authority.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import { refuseMissing } from '../../issuer/inbox.ts';
 import { Lock, watchLockOf } from '../../issuer/lock.ts';
 import { lastPassOf } from '../../issuer/pass.ts';
@@ -87,7 +88,9 @@ async function stay(options: RunOptions): Promise<void> {
     const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
     onHangUp(() => void watch.passNow());
     if (!options.json) {
-      print(`The issuer ${fingerprint} watches ${options.inbox}, on the schedule "${schedule.pattern}".`);
+      print(
+        `The issuer ${colonText(fingerprint)} watches ${options.inbox}, on the schedule "${schedule.pattern}".`,
+      );
     }
     watch.start();
     await ended;

@@ -2,7 +2,7 @@
  * `countersign ca trust`: the roots that callers are to trust, as PEM, as fingerprints, or as a recipe for their machines.
  * @module
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CountersignError } from '../../errors.ts';
@@ -10,7 +10,6 @@ import { trustFile } from '../../gateway/tls/gateway-certificate.ts';
 import { trustedRoots } from '../../issuer/rotation.ts';
 import { type CommonOptions, command, configOf, print, printJson } from '../command.ts';
 import { isoTime } from '../time.ts';
-import { colonText } from './fingerprint.ts';
 import { readGiven } from './given-file.ts';
 
 interface TrustOptions extends CommonOptions {
@@ -21,7 +20,7 @@ interface TrustOptions extends CommonOptions {
 
 interface Root {
   readonly subject: string;
-  /** SHA-256 of its DER, hex. */
+  /** SHA-256 of its DER: `3F:A4:…`. */
   readonly fingerprint: string;
   readonly notAfter: string;
   readonly pem: string;
@@ -48,7 +47,7 @@ function run(options: TrustOptions): void {
     printJson({ pem, roots: roots.map(({ pem: _, ...rest }) => rest), recipe: recipeFor(roots, options) });
   } else if (options.fingerprint) {
     for (const { fingerprint, subject, notAfter } of roots)
-      print(`${colonText(fingerprint)}  ${subject}, until ${notAfter}`);
+      print(`${fingerprint}  ${subject}, until ${notAfter}`);
   } else if (options.recipe) for (const line of recipeFor(roots, options)) print(line);
   else process.stdout.write(pem);
 }
@@ -74,7 +73,7 @@ function rootOf(block: string): Root {
   const certificate = new X509Certificate(block);
   return {
     subject: certificate.subject.replaceAll('\n', ', '),
-    fingerprint: createHash('sha256').update(certificate.raw).digest('hex'),
+    fingerprint: certificate.fingerprint256,
     notAfter: isoTime(Date.parse(certificate.validTo) / 1000),
     pem: `${certificate.toString().trim()}\n`,
   };
@@ -87,7 +86,7 @@ function recipeFor(roots: readonly Root[], { dir, data }: TrustOptions): string[
   const prefix = 'countersign-root-';
   return [
     '# Compare first, with what ca init printed:',
-    ...roots.map(({ fingerprint }) => `#   ${colonText(fingerprint)}`),
+    ...roots.map(({ fingerprint }) => `#   ${fingerprint}`),
     '# Debian, Ubuntu, Alpine:',
     `npx --no countersign ca trust${where} > countersign-roots.pem`,
     `csplit -sz -f ${prefix} -b '%d.crt' countersign-roots.pem '/BEGIN CERTIFICATE/' '{*}'`,

@@ -40,7 +40,7 @@ export interface TrustBundle {
 }
 
 export interface BundleExpectation {
-  /** Roots that are trusted already, or the SHA-256 of the DER of the first one, in hex. */
+  /** Roots that are trusted already, or the SHA-256 of the DER of the first one, in hex with colons or without. */
   readonly trusted: readonly X509Certificate[] | string;
   /** The version that was taken over last; 0 before the first. */
   readonly version: number;
@@ -52,8 +52,10 @@ export interface BundleExpectation {
 export function readTrustBundle(text: string, { trusted, version, now }: BundleExpectation): TrustBundle {
   const { bytes, signatures } = openEnvelope(text);
   const bundle = parseBundle(bytes);
-  const signers = bundle.roots.filter((root) => fingerprintOf(root) === trusted);
-  const known = typeof trusted === 'string' ? signers : trusted;
+  const known =
+    typeof trusted === 'string'
+      ? bundle.roots.filter((root) => fingerprintOf(root) === trusted.replaceAll(':', '').toLowerCase())
+      : trusted;
   const signed = Buffer.concat([PURPOSE, bytes]);
   const signer = known.find((root) =>
     signatures.some(

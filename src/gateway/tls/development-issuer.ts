@@ -20,6 +20,7 @@ import {
   ROOT_FILE,
   readAuthority,
 } from '../../issuer/authority.ts';
+import { colonText } from '../../issuer/fingerprint.ts';
 import type { Outcome } from '../../issuer/outcome.ts';
 import { runPass } from '../../issuer/pass.ts';
 import { PROFILE_FILE } from '../../issuer/profile.ts';
@@ -154,7 +155,10 @@ export class DevelopmentIssuer {
     }
     // What was asked of a root before is asked anew.
     removeFile(join(tlsFolder(this.parts.data), 'pending.json'));
-    logger.warn({ folder: this.dir, fingerprint }, 'made a root for development: it is not offline');
+    logger.warn(
+      { folder: this.dir, fingerprint: colonText(fingerprint) },
+      'made a root for development: it is not offline',
+    );
     return pem;
   }
 

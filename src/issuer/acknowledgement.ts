@@ -8,8 +8,8 @@
  */
 import { verify } from 'node:crypto';
 import { z } from 'zod';
-import { CountersignError } from '../errors.ts';
 import type { History } from './history.ts';
+import { refused } from './names.ts';
 import { REQUESTER } from './profile.ts';
 import { findApproved } from './requesters.ts';
 
@@ -57,8 +57,4 @@ function parse<T>(shape: z.ZodType<T>, bytes: Buffer): T {
   } catch {
     throw refused('It is no acknowledgement.');
   }
-}
-
-function refused(detail: string): CountersignError {
-  return new CountersignError('certificate-request-refused', detail);
 }

@@ -6,12 +6,11 @@
  */
 import { createHash } from 'node:crypto';
 import { type Clock, epochSeconds } from '../clock.ts';
-import { CountersignError } from '../errors.ts';
 import { readRequest } from './certificate-request.ts';
 import type { History } from './history.ts';
 import type { SeenRequest } from './history-rows.ts';
 import type { RequestFiles } from './inbox.ts';
-import type { CertificateUse, Names } from './names.ts';
+import { type CertificateUse, type Names, refused } from './names.ts';
 import { checkProfile, type Profile } from './profile.ts';
 import {
   checkRequestDocument,
@@ -113,8 +112,4 @@ function refuseOld({ id, requester, document, requestKey, sequence }: SeenReques
 
 function iso(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
-}
-
-function refused(detail: string): CountersignError {
-  return new CountersignError('certificate-request-refused', detail);
 }

@@ -14,8 +14,6 @@ export interface CertificateRequest {
   readonly keyType: KeyType;
   /** At least one. The subject of the request is not read: a leaf has none. */
   readonly names: Names;
-  /** SHA-256 of the request's DER, hex: the same request is the same digest, however its PEM is folded. */
-  readonly digest: string;
   /** SHA-256 of the SPKI, hex. */
   readonly keyDigest: string;
 }
@@ -86,7 +84,6 @@ function read(der: Buffer): CertificateRequest {
     spki,
     keyType: publicKey.type,
     names,
-    digest: createHash('sha256').update(der).digest('hex'),
     keyDigest: createHash('sha256').update(spki).digest('hex'),
   };
 }

@@ -18,6 +18,7 @@ import {
 import { join } from 'node:path';
 import { CountersignError } from '../errors.ts';
 import { syncFolder } from './folder.ts';
+import { refused } from './names.ts';
 
 /** Bytes. A request is some hundred. */
 export const FILE_LIMIT = 64 * 1024;
@@ -105,8 +106,4 @@ export function dropStaged(folder: string, name: string): void {
 
 function stagedFile(folder: string, name: string): string {
   return join(folder, `.${name}.partial`);
-}
-
-function refused(detail: string): CountersignError {
-  return new CountersignError('certificate-request-refused', detail);
 }

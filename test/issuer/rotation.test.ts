@@ -184,15 +184,27 @@ describe('an acknowledgement', () => {
   });
 
   it.each([
-    ['is no JSON', () => 'hello'],
-    ['was changed', (text: string) => text.replace(/"document":"..../, '"document":"AAAA')],
-    ['was signed by another', (_text: string, other: Requester) => forged(other, 1, '0'.repeat(64))],
-  ])('that %s is refused with a reason', async (_what, change) => {
+    ['is no JSON', () => 'hello', /no acknowledgement/],
+    [
+      'was changed',
+      (text: string) => text.replace(/"document":"..../, '"document":"AAAA'),
+      /no acknowledgement/,
+    ],
+    [
+      'was signed by another',
+      (_text: string, digest: string, other: Requester) => forged(other, 1, digest),
+      /not signed with the request key/,
+    ],
+  ])('that %s is refused with a reason', async (_what, change, why) => {
     const { scene, file } = await acknowledged();
     const other = new Requester(scene, 'gateway');
-    writeFileSync(file, change(readFileSync(file, 'utf8'), other));
+    const { digest } = scene.rows().findLast(({ event }) => event === 'bundle') ?? {};
+    writeFileSync(file, change(readFileSync(file, 'utf8'), String(digest), other));
     await pass(scene);
-    expect(scene.reason('gateway-bundle-1')).toMatchObject({ code: 'certificate-request-refused' });
+    expect(scene.reason('gateway-bundle-1')).toMatchObject({
+      code: 'certificate-request-refused',
+      detail: expect.stringMatching(why),
+    });
     expect(await step(scene)).toMatchObject({ done: 'waiting', missing: ['gateway'] });
   });
 
@@ -247,6 +259,13 @@ describe('a trust bundle', () => {
     return JSON.stringify({ bundle: bytes.toString('base64'), signatures });
   };
 
+  /** The root, with one byte of its signature changed. */
+  const spoilt = () => {
+    const der = Buffer.from(scene.authority.certificate.raw);
+    der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+    return new X509Certificate(der).toString();
+  };
+
   beforeAll(async () => {
     scene = await made();
     stranger = await made('Another root');
@@ -298,6 +317,7 @@ describe('a trust bundle', () => {
     ],
     ['has too many roots', () => signed({ roots: Array(5).fill(scene.authority.pem) }), /no bundle/],
     ['has text in place of a root', () => signed({ roots: ['hello'] }), /no root/],
+    ['has a root that its own key has not signed', () => signed({ roots: [spoilt()] }), /no root/],
     ['has a fraction as its version', () => signed({ version: 1.5 }), /no bundle/],
     [
       'has another fingerprint than was pinned',

@@ -5,8 +5,8 @@ export default defineConfig({
     root: import.meta.dirname,
     include: ['**/*.test.ts'],
     exclude: process.env.HEAVY ? [] : ['**/*.heavy.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     // By default one core of two stays idle, and most tests wait for a process or a socket.
     maxWorkers: '100%',

@@ -18,6 +18,8 @@ const CHECK = 'certificate';
 /** Seconds. */
 const DAY = 24 * 3600;
 const AGAIN = 'run countersign ca rotate again';
+/** Milliseconds that a pass may take, and a timer may be late, before its moment counts as missed. */
+const GRACE_MS = 5 * 60_000;
 /** Runs beyond these are not counted one by one. */
 const MOST_MISSED = 100;
 
@@ -73,31 +75,33 @@ function inWords(seconds: number): string {
 
 /**
  * @param dir the issuer's folder.
- * @param pattern the schedule that passes are made by.
+ * @param given the schedule that passes are made on; where undefined, the one that the last pass was made on.
  * @param now milliseconds since the epoch.
  */
-export async function checkIssuer(dir: string, pattern: string, now: number): Promise<Finding[]> {
+export async function checkIssuer(dir: string, given: string | undefined, now: number): Promise<Finding[]> {
   // Here alone, since an issuer's tools take longer to load than all of the rest.
   const { readAuthority } = await import('../issuer/authority.ts');
   const { lastPassOf } = await import('../issuer/pass.ts');
   const { rotationUnderWay } = await import('../issuer/rotation.ts');
-  const { Schedule } = await import('../issuer/schedule.ts');
+  const { DEFAULT_SCHEDULE, Schedule } = await import('../issuer/schedule.ts');
   try {
     const root = certificateFinding('root', readAuthority(dir).certificate, now);
     const change = rotationFindings(rotationUnderWay(dir, { now: () => now }), now);
-    const schedule = new Schedule(pattern);
     const last = lastPassOf(dir);
+    const schedule = new Schedule(given ?? last?.schedule ?? DEFAULT_SCHEDULE);
     if (last === undefined)
       return [root, ...change, warning('issuer', 'It has made no pass yet: countersign ca run')];
+    const { started } = last;
     let missed = 0;
     for (
-      let at = schedule.next(last * 1000);
-      at !== undefined && at <= now && missed < MOST_MISSED;
+      let at = schedule.next(started * 1000);
+      at !== undefined && at <= now - GRACE_MS && missed < MOST_MISSED;
       missed++
     ) {
       at = schedule.next(at);
     }
-    const told = `last pass at ${new Date(last * 1000).toISOString()}`;
+    const told = `last pass at ${new Date(started * 1000).toISOString()}`;
+    const { pattern } = schedule;
     if (missed === 0) return [root, ...change, ok('issuer', `${told}, none missed of "${pattern}"`)];
     const count = missed === MOST_MISSED ? `${missed} or more` : missed;
     return [

@@ -26,7 +26,7 @@ import { probeGateway } from './gateway-probe.ts';
 interface DoctorOptions extends CommonOptions {
   readonly routes?: true;
   readonly issuer?: string;
-  readonly schedule: string;
+  readonly schedule?: string;
 }
 
 /** A clock before this was never set: the day of the first release. */
@@ -42,7 +42,10 @@ export function doctor(): Command {
       '--issuer <folder>',
       "look at an issuer's folder instead: its root, its last pass, runs that were missed",
     )
-    .option('--schedule <cron>', 'the schedule of that issuer', '0 */6 * * *')
+    .option(
+      '--schedule <cron>',
+      'the schedule of that issuer (that of its ca run; with a timer or cron, 0 */6 * * *)',
+    )
     .action((options: DoctorOptions) => (options.routes ? showRoutes(options) : examine(options)));
 }
 

@@ -64,7 +64,12 @@ export const enrolRow = z.object({
   requester: z.string(),
   requestKey: z.string(),
 });
-export const passRow = z.object({ event: z.literal('pass'), started: z.number(), isWhole: z.boolean() });
+export const passRow = z.object({
+  event: z.literal('pass'),
+  started: z.number(),
+  isWhole: z.boolean(),
+  schedule: z.string().optional(),
+});
 
 /** A row for a leaf. @param request absent where the operator vouches for it by hand. */
 export function issueEvent(
@@ -87,11 +92,13 @@ export function rejectEvent(request: SeenRequest, code: string, detail: string):
 /**
  * @param started epoch seconds.
  * @param isWhole whether the files of all that was decided are where they belong; what isn't, the next pass does.
+ * @param schedule that passes are made on; undefined where this one was asked for by itself.
  */
 export function passEvent(
   started: number,
   isWhole: boolean,
+  schedule: string | undefined,
   counts: Readonly<Record<string, number>>,
 ): LedgerEvent {
-  return { event: 'pass', started, isWhole, ...counts };
+  return { event: 'pass', started, isWhole, ...(schedule !== undefined && { schedule }), ...counts };
 }

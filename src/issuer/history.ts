@@ -36,6 +36,13 @@ export interface IssuedLeaf {
   readonly request?: SeenRequest;
 }
 
+export interface LastPass {
+  /** When it began, in epoch seconds. */
+  readonly started: number;
+  /** The schedule that it was made on; absent where it was asked for by itself. */
+  readonly schedule?: string | undefined;
+}
+
 export type Unfinished =
   | { readonly event: 'issue'; readonly request: SeenRequest; readonly leaf: IssuedLeaf }
   | {
@@ -60,7 +67,7 @@ export class History {
   /** The key of the last approval of each requester, and when that was, in epoch seconds. */
   private readonly approvals = new Map<string, { readonly requestKey: string; readonly at: number }>();
   private pending: Unfinished[] = [];
-  private started: number | undefined;
+  private ended: LastPass | undefined;
 
   constructor(rows: Iterable<LedgerRow>) {
     for (const row of rows) this.add(row);
@@ -123,9 +130,9 @@ export class History {
     return this.byFingerprint.values();
   }
 
-  /** When the last pass that came to its end began, in epoch seconds. */
-  get lastPass(): number | undefined {
-    return this.started;
+  /** The last pass that came to its end. */
+  get lastPass(): LastPass | undefined {
+    return this.ended;
   }
 
   /** What was decided after the last pass that came to its end whole: its files may still lie where they lay. */
@@ -209,6 +216,6 @@ export class History {
     const found = passRow.safeParse(row).data;
     if (!found) return;
     if (found.isWhole) this.pending = [];
-    this.started = found.started;
+    this.ended = { started: found.started, schedule: found.schedule };
   }
 }

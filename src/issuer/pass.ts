@@ -13,7 +13,7 @@ import { CountersignError } from '../errors.ts';
 import { readAcknowledgement } from './acknowledgement.ts';
 import { type AuthenticRequest, admit, authenticate, type Rules } from './admission.ts';
 import type { Authority, PublicAuthority } from './authority.ts';
-import { History } from './history.ts';
+import { History, type LastPass } from './history.ts';
 import { issueEvent, passEvent, rejectEvent, type SeenRequest } from './history-rows.ts';
 import { Inbox } from './inbox.ts';
 import { issueLeaf } from './leaf.ts';
@@ -35,13 +35,15 @@ export interface PassOptions {
   readonly clock: Clock;
   /** Goes on though the clock stands more than 24 h after the newest row of the ledger. */
   readonly acceptClock?: boolean | undefined;
+  /** The cron line of whoever makes passes again and again: the ledger keeps it, by which missed ones are counted. */
+  readonly schedule?: string | undefined;
   /** Told of each request when it is decided. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** When the last pass that came to its end began, in epoch seconds. `ledger-broken`. @param folder the issuer's. */
-export function lastPassOf(folder: string): number | undefined {
+/** The last pass that came to its end. `ledger-broken`. @param folder the issuer's. */
+export function lastPassOf(folder: string): LastPass | undefined {
   return new History(new Ledger(folder).rows()).lastPass;
 }
 
@@ -90,7 +92,7 @@ class Pass {
   }
 
   async run(): Promise<PassReport> {
-    const { clock, onProgress } = this.options;
+    const { clock, schedule, onProgress } = this.options;
     const started = epochSeconds(clock);
     this.endCutOff();
     this.handOutBundle();
@@ -105,7 +107,7 @@ class Pass {
       else if (await this.decide(id)) waiting.add(requester);
       onProgress?.(++done, whole.length);
     }
-    this.append(passEvent(started, this.isWhole, this.counts()));
+    this.append(passEvent(started, this.isWhole, schedule, this.counts()));
     const rest = partial.filter((id) => !this.endRejection(id));
     this.clear(started);
     return { outcomes: this.outcomes, partial: rest };

@@ -87,7 +87,7 @@ describe('an issuer', () => {
       passphrase: 'a passphrase of sixteen',
       clock,
     });
-    const at = (hours: number) => checkIssuer(dir, '0 */6 * * *', clock.now() + hours * HOUR);
+    const at = (hours: number, schedule?: string) => checkIssuer(dir, schedule, clock.now() + hours * HOUR);
     expect(await at(0)).toMatchObject([
       { check: 'certificate', status: 'ok', detail: expect.stringMatching(/has 18\d\d days left$/) },
       { status: 'warning', detail: expect.stringContaining('no pass yet') },
@@ -102,13 +102,22 @@ describe('an issuer', () => {
       status: 'warning',
       detail: expect.stringMatching(/^last pass at 2026-11-22T00:30:00\.000Z, 2 missed since/),
     });
+    await runPass({ authority, inbox, outbox, clock, schedule: '30 * * * *' });
+    expect((await at(1))[1]).toMatchObject({ status: 'ok' });
+    expect((await at(1.2))[1]).toMatchObject({
+      status: 'warning',
+      detail: expect.stringContaining('1 missed since of "30 * * * *"'),
+    });
+    expect((await at(1.2, '30 */12 * * *'))[1]).toMatchObject({ status: 'ok' });
+    await runPass({ authority, inbox, outbox, clock });
+    expect((await at(1.2))[1]).toMatchObject({ detail: expect.stringContaining('"0 */6 * * *"') });
   });
 
   it('is looked at for a change of root, at each step of it', async () => {
     const scene = await Scene.make();
     const { dir, clock } = scene;
     const found = async () => {
-      const findings = await checkIssuer(dir, '0 */6 * * *', clock.now());
+      const findings = await checkIssuer(dir, undefined, clock.now());
       return findings.filter(({ check }) => check === 'rotation');
     };
     const step = () => rotate({ dir, passphrase: PASSPHRASE, clock });
@@ -154,8 +163,6 @@ describe('an issuer', () => {
   });
 
   it('whose folder is none is a failure', async () => {
-    expect(await checkIssuer(join(data, 'nowhere'), '0 */6 * * *', START)).toMatchObject([
-      { status: 'failure' },
-    ]);
+    expect(await checkIssuer(join(data, 'nowhere'), undefined, START)).toMatchObject([{ status: 'failure' }]);
   });
 });

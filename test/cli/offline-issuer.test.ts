@@ -180,6 +180,12 @@ describe('ca run', () => {
     await running.written(/^issued asked .*\n(?:.*\n)*next pass: \d{4}-/m, 'stdout');
     expect(opensslVerify(issuer.chainFile('asked'))).toMatch(/: OK/);
     expect(await running.stop()).toMatchObject({ code: 0, stderr: '' });
+    // By which `doctor` counts the passes that were missed.
+    const ledger = readFileSync(join(dir, 'ledger.jsonl'), 'utf8').trimEnd();
+    expect(JSON.parse(ledger.split('\n').at(-1) ?? '')).toMatchObject({
+      event: 'pass',
+      schedule: '0 */6 * * *',
+    });
   });
 
   it.skipIf(!isInstalled('python3'))('ends with the terminal that it was started in', async () => {

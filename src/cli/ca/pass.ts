@@ -51,8 +51,11 @@ export async function issueOnce(options: PassOptions): Promise<void> {
   }
 }
 
-/** A pass that tells people of each request as it is decided. */
-export function makePass(authority: Authority, options: PassOptions): Promise<PassReport> {
+/**
+ * A pass that tells people of each request as it is decided.
+ * @param schedule the cron line of `ca run`; what runs `ca issue --once` is known to nobody here.
+ */
+export function makePass(authority: Authority, options: PassOptions, schedule?: string): Promise<PassReport> {
   const { inbox, outbox, acceptClock, json } = options;
   return runPass({
     authority,
@@ -60,6 +63,7 @@ export function makePass(authority: Authority, options: PassOptions): Promise<Pa
     outbox,
     clock: systemClock,
     acceptClock,
+    schedule,
     ...(!json && { onOutcome: printOutcome, onProgress: progressOf() }),
   });
 }

@@ -65,14 +65,14 @@ async function stay(options: RunOptions): Promise<void> {
     const watch = new PassWatch({
       schedule,
       clock: systemClock,
-      lastPass: last === undefined ? undefined : last * 1000,
+      lastPass: last && last.started * 1000,
       onFailure: (error) => reportError(error, options.json ?? false),
       async pass() {
         const began = systemClock.now();
         if (!options.json) print(`${new Date(began).toISOString()} a pass begins`);
         // Opened for each pass: `ca rotate` may have put another root there.
         const authority = openAuthority(options.dir, passphrase);
-        const report = await makePass(authority, { ...options, acceptClock });
+        const report = await makePass(authority, { ...options, acceptClock }, schedule.pattern);
         acceptClock = false;
         const lapsing = lapsingRequesters(options.dir);
         const nextPass = new Date(schedule.next(began)).toISOString();

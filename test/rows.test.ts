@@ -52,7 +52,7 @@ async function ticketFor({ gateway }: PeopleScene, owner: string, subject: strin
       .filter((name) => name.endsWith('.eml'))
       .map((name) => readFileSync(join(folder, name), 'utf8'))
       .find((mail) => mail.includes(`Subject: ${subject}\n`));
-  await expect.poll(find, { timeout: 5000 }).toBeDefined();
+  await expect.poll(find).toBeDefined();
   return /^eyJ\S+$/m.exec(find() as string)?.[0] ?? '';
 }
 

@@ -7,6 +7,8 @@ export default defineConfig({
     exclude: process.env.HEAVY ? [] : ['**/*.heavy.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What is awaited may take a process, a password hash or a busy machine; one second is luck.
+    expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
     // By default one core of two stays idle, and most tests wait for a process or a socket.
     maxWorkers: '100%',

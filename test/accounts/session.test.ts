@@ -13,6 +13,7 @@ import {
   SESSION_LIFE,
   sessionHash,
 } from '../../src/accounts/session.ts';
+import { processorTime } from '../own-time.ts';
 
 const NOW = 1_800_000_000;
 const ACCOUNT = { id: 'a'.repeat(24), generation: 3 };
@@ -143,15 +144,16 @@ describe('the cookie field', () => {
   });
 
   it('of the longest header section is read in no time', () => {
-    const started = performance.now();
-    for (const text of [';', '=', `${SESSION_COOKIE} `, ' ;', `${SESSION_COOKIE}`]) {
-      const field = text.repeat(16_384 / text.length);
-      try {
-        readSessionCookie(field);
-      } catch {
-        // A refusal is an answer too.
+    const spent = processorTime(() => {
+      for (const text of [';', '=', `${SESSION_COOKIE} `, ' ;', `${SESSION_COOKIE}`]) {
+        const field = text.repeat(16_384 / text.length);
+        try {
+          readSessionCookie(field);
+        } catch {
+          // A refusal is an answer too.
+        }
       }
-    }
-    expect(performance.now() - started).toBeLessThan(500);
+    });
+    expect(spent).toBeLessThan(500);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { processorTime } from '../own-time.ts';
 import { faults, load, refusal } from './load.ts';
 
 describe('the faults of a file', () => {
@@ -119,10 +120,12 @@ describe('a file out of bounds', () => {
   });
 
   it('with very many keys is told in a moment, and not to the last key', () => {
-    const started = performance.now();
-    const told = faults(Array.from({ length: 50_000 }, (_, i) => `k${i}: 1`).join('\n'));
+    let told: readonly string[] = [];
+    const spent = processorTime(() => {
+      told = faults(Array.from({ length: 50_000 }, (_, i) => `k${i}: 1`).join('\n'));
+    });
     expect(told).toHaveLength(201);
     expect(told.at(-1)).toBe('and 49800 more');
-    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(spent).toBeLessThan(20_000);
   });
 });

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { certificateUriFault, isCertificateUri } from '../../src/consumers/certificate-uri.ts';
+import { processorTime } from '../own-time.ts';
 
 const label = 'x'.repeat(63);
 
@@ -71,10 +72,11 @@ describe('a certificate name', () => {
   });
 
   it('is judged in time that its length bounds', () => {
-    const began = performance.now();
-    for (const part of ['a.', 'a-', '-', 'a/', '.', '/'])
-      certificateUriFault(`spiffe://${part.repeat(100_000)}`);
-    for (const part of ['a.', 'a-', 'a/a', '..']) certificateUriFault(`spiffe://${part.repeat(1019)}!`);
-    expect(performance.now() - began).toBeLessThan(1000);
+    const spent = processorTime(() => {
+      for (const part of ['a.', 'a-', '-', 'a/', '.', '/'])
+        certificateUriFault(`spiffe://${part.repeat(100_000)}`);
+      for (const part of ['a.', 'a-', 'a/a', '..']) certificateUriFault(`spiffe://${part.repeat(1019)}!`);
+    });
+    expect(spent).toBeLessThan(1000);
   });
 });

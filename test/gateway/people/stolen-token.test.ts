@@ -14,7 +14,7 @@ test('a token opens no letter’s ticket: it neither sets a password nor confirm
     const { json } = await scene.call({ path: '/v1/account', bearer });
     return json.mail as readonly { readonly content: string }[];
   };
-  await expect.poll(async () => (await mail()).length, { timeout: 5000 }).toBe(2);
+  await expect.poll(async () => (await mail()).length).toBe(2);
   for (const { content } of await mail()) {
     expect(content).toContain('the ticket stands in the mail alone');
     expect(content).not.toMatch(/[\w-]{20,}\.[\w-]{20,}/);

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { epochSeconds } from '../../../src/clock.ts';
 import type { IssuedKey } from '../../../src/consumers/registration.ts';
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
+import { loopTime } from '../../own-time.ts';
 import { type Answer, bytesOf, problem, send, sign } from '../wire.ts';
 import { MutualTls, type OpenConnection, SHOP } from './mutual-tls.ts';
 import { type Identity, OpensslRoot } from './openssl-certificates.ts';
@@ -298,11 +299,9 @@ class HeldHandshake {
   }
 }
 
-/** Milliseconds until all of them are closed. */
-async function untilClosed(connections: readonly OpenConnection[]): Promise<number> {
-  const began = performance.now();
-  await Promise.all(connections.map(({ wire }) => wire.closed));
-  return performance.now() - began;
+/** Milliseconds of the event loop until all of them are closed; the gateway sweeps in the same loop. */
+function untilClosed(connections: readonly OpenConnection[]): Promise<number> {
+  return loopTime(Promise.all(connections.map(({ wire }) => wire.closed)));
 }
 
 describe('a connection is closed', () => {

@@ -14,6 +14,7 @@ import { startTestGateway, type TestGateway } from '../../../src/testing.ts';
 import { failure, type Operator, operator } from '../../cli/commands.ts';
 import { builtFolder } from '../../e2e/built.ts';
 import { endAll, temporaryFolder } from '../../e2e/processes.ts';
+import { loopTime } from '../../own-time.ts';
 import { capturedLog } from '../captured-log.ts';
 import { type Answer, bytesOf, Connection, type Draft, problem, sign, verifyAnswer } from '../wire.ts';
 import { type Identity, type OpensslRoot, opensslRoot } from './openssl-certificates.ts';
@@ -144,7 +145,9 @@ describe('a route of the table', () => {
     };
     expect(told(await call(await open(client()), free, draft))).toBe(200);
     expect(received).toHaveLength(1);
-    expect(received[0]).not.toMatch(/cert|URI=/i);
+    // The names alone: what is random in a value may spell anything.
+    expect(Object.keys(JSON.parse(received[0] as string)).join()).not.toMatch(/cert/i);
+    expect(received[0]).not.toContain(SHOP);
   });
 });
 
@@ -190,9 +193,7 @@ describe('countersign ca deny', () => {
     const typed = serial.toLowerCase().replace(/..(?=.)/g, '$&:');
     const closed = Promise.all(idle.map((connection) => connection.closed));
     const answer = await cli.json(['ca', 'deny', typed]);
-    const began = performance.now();
-    await closed;
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(await loopTime(closed)).toBeLessThan(1000);
     expect(answer).toEqual({ serial, status: 'denied', keptUntil: expect.stringMatching(/Z$/) });
     expect(told(await call(other, bound, WHOAMI))).toBe(200);
     expect(told(await call(await open(denied), bound, WHOAMI))).toBe('key-forbidden');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UpstreamRoute } from '../../../src/config/config.ts';
 import { RouteTable } from '../../../src/gateway/upstream/route-table.ts';
+import { processorTime } from '../../own-time.ts';
 
 function table(...paths: string[]) {
   const routes = paths.map(
@@ -70,9 +71,10 @@ describe('a route', () => {
 
   it('costs a long target no more than a short one', () => {
     const target = `/orders${'/x'.repeat(4000)}`;
-    const started = performance.now();
-    for (let i = 0; i < 10_000; i++) expect.soft(find(target) === '/orders').toBe(true);
-    expect(performance.now() - started).toBeLessThan(5000);
+    const spent = processorTime(() => {
+      for (let i = 0; i < 10_000; i++) expect.soft(find(target) === '/orders').toBe(true);
+    });
+    expect(spent).toBeLessThan(5000);
   });
 });
 

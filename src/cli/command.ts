@@ -92,6 +92,12 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
 
 /** Tells an error with what to do about it. What wasn't raised on purpose is a defect, and shows its stack. */
 export function reportError(error: unknown, json: boolean): void {
+  if (isForbidden(error)) {
+    const { code, message } = error;
+    const detail = `${message}: run this as the user whom it belongs to, or give it to the one who runs this.`;
+    process.stderr.write(json ? `${JSON.stringify({ code, detail })}\n` : `countersign: ${detail}\n`);
+    return;
+  }
   if (!(error instanceof CountersignError)) {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return;
@@ -99,6 +105,16 @@ export function reportError(error: unknown, json: boolean): void {
   const { code, message: detail, members } = error;
   process.stderr.write(
     json ? `${JSON.stringify({ code, detail, ...members })}\n` : `countersign: ${detail}\n  (${code})\n`,
+  );
+}
+
+/** Whether the system lets another user alone do it: no defect, and its stack tells nobody anything. */
+function isForbidden(error: unknown): error is NodeJS.ErrnoException {
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    'code' in error &&
+    /^(EACCES|EPERM)$/.test(`${error.code}`)
   );
 }
 

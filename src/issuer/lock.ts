@@ -8,8 +8,17 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { CountersignError } from '../errors.ts';
 import { ensureFolder } from './plain-file.ts';
@@ -27,7 +36,8 @@ export class Lock {
   private readonly file: string;
 
   /**
-   * Takes the lock, or throws `issuer-busy` where another still holds it after a while.
+   * Takes the lock, or throws `issuer-busy` where another still holds it after a while, and `authority-invalid` where what
+   * is written here wouldn't belong to the owner of the folder around it.
    * @param folder the lock's own; made where there is none.
    */
   static async acquire(folder: string, waitMs = WAIT_MS): Promise<Lock> {
@@ -45,12 +55,14 @@ export class Lock {
   }
 
   private constructor(folder: string) {
+    const isNew = !existsSync(folder);
     ensureFolder(folder, 0o700);
     const parts = [process.pid, startOf(process.pid) ?? '', bootId(), namespace()];
     const own = [...parts, randomBytes(4).toString('hex')].join('-');
     this.file = join(folder, own);
     try {
       writeFileSync(this.file, '', { flag: 'wx', mode: 0o600 });
+      refuseStranger(this.file, folder, isNew);
       for (const name of readdirSync(folder)) {
         if (name === own) continue;
         const holder = livingHolder(name);
@@ -67,6 +79,22 @@ export class Lock {
   release(): void {
     rmSync(this.file, { force: true });
   }
+}
+
+/**
+ * Root may write into everybody's folder, and what it leaves there is closed to the owner: an issuer that runs as its own
+ * user would make no pass any more. Asked of a file, since on some sticks every file belongs to one user, whoever writes.
+ */
+function refuseStranger(file: string, folder: string, isNew: boolean): void {
+  const { uid: writer } = statSync(file);
+  const { uid: owner } = statSync(dirname(folder));
+  if (writer === owner) return;
+  rmSync(file);
+  if (isNew) rmdirSync(folder);
+  throw new CountersignError(
+    'authority-invalid',
+    `${dirname(folder)} belongs to the user with the number ${owner}, who couldn't read what this command writes as user ${writer}; run it as that one: sudo -u '#${owner}' …`,
+  );
 }
 
 /** Who has the lock by a file's name, where that process still runs, or may do so. What isn't such a name counts as living. */

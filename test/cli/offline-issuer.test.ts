@@ -2,9 +2,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
@@ -223,6 +225,19 @@ describe('ca run', () => {
 });
 
 describe('ca enrol', () => {
+  it.skipIf(process.getuid?.() !== 0)('leaves nothing of root in the folder of another user', async () => {
+    const { dir, publicKeyFile } = issuer;
+    chownSync(dir, 65534, 65534);
+    onTestFinished(() => chownSync(dir, 0, 0));
+    const before = readdirSync(dir);
+    const outcome = await issuer.admin.run([
+      ...['ca', 'enrol', 'second', '--dir', dir, '--key', publicKeyFile, '--json'],
+    ]);
+    const detail = expect.stringContaining("sudo -u '#65534'");
+    expect(failure(outcome)).toMatchObject({ code: 'authority-invalid', detail });
+    expect(readdirSync(dir)).toEqual(before);
+  });
+
   it('lists who is enrolled', async () => {
     const list = await issuer.admin.json(['ca', 'enrol', '--list', '--dir', issuer.dir]);
     expect(list).toEqual([

@@ -53,6 +53,7 @@ function linesOf({ done, issuing, other, missing, endsAt }: Rotation): string[] 
     return [
       `The next root is made: ${colonText(other ?? '')}`,
       'The next pass puts the trust bundle with both roots into the outbox; the old root goes on issuing.',
+      'Carry it to every requester, and back what each puts into its inbox: its acknowledgement.',
       'Keep a copy of the folder. When every requester has acknowledged, run this again.',
     ];
   }
@@ -64,7 +65,10 @@ function linesOf({ done, issuing, other, missing, endsAt }: Rotation): string[] 
   }
   if (done === 'ended') return [`The old root is gone; ${colonText(issuing)} is the only one.`];
   if (missing.length > 0) {
-    return [`Not acknowledged yet by ${missing.join(', ')}; go on without them: --without NAME`];
+    return [
+      `Not acknowledged yet by ${missing.join(', ')}: carry trust-bundle.json to them, and their .ack back.`,
+      'To go on without one, which then trusts no new certificate: --without NAME',
+    ];
   }
   return [`The last leaf of the old root ends at ${until}; run this again then.`];
 }

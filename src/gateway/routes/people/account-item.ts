@@ -35,7 +35,11 @@ export function accountTag({ id, version }: Account): string {
 
 /** @throws not-found where there is none. */
 export function knownAccount(account: Account | undefined, id: string | undefined): Account {
-  if (!account) throw new CountersignError('not-found', `There is no account "${id}".`);
+  if (!account)
+    throw new CountersignError(
+      'not-found',
+      `There is no account "${id}"; it goes by its id: see GET /v1/accounts.`,
+    );
   return account;
 }
 

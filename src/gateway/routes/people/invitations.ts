@@ -34,6 +34,7 @@ export function invite(parts: AccountParts): Route {
       }),
       updateState({ taken, id }, { email, roles }, { context, now }) {
         refuseBeyond(context, roles);
+        if (parts.registration() === 'closed') throw closed();
         if (taken) throw new CountersignError('conflict', 'There is an account with this address already.');
         return { id, email, roles: [...new Set(roles)], at: now };
       },
@@ -60,5 +61,13 @@ export function invite(parts: AccountParts): Route {
       },
     },
     parts,
+  );
+}
+
+/** A letter would go out, and its ticket open nothing. */
+function closed(): CountersignError {
+  return new CountersignError(
+    'conflict',
+    'Registration is closed here, so nobody could use an invitation. Whoever runs the gateway sets accounts.registration to "invited", or makes the account: countersign account add.',
   );
 }

@@ -186,9 +186,10 @@ export class Logins {
 export function loginFailed(): CountersignError {
   return new CountersignError(
     'login-failed',
-    'The e-mail address, the password or the code is wrong, or the account is closed. A code is needed where a second ' +
-      'factor was enrolled, and always for operator and the roles below it: another operator hands the first enrolment ' +
-      'over (POST /v1/accounts/{id}/second-factor), or whoever runs the gateway (countersign account totp).',
+    'The e-mail address, the password or the code (all three are strings) is wrong, or the account is closed. A code ' +
+      'is needed where a second factor was enrolled, and always for operator and the roles below it: another operator ' +
+      'hands the first enrolment over (POST /v1/accounts/{id}/second-factor), or whoever runs the gateway (countersign ' +
+      'account totp).',
     { headers: { 'WWW-Authenticate': 'Basic realm="countersign", charset="UTF-8"' } },
   );
 }

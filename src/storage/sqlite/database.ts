@@ -72,11 +72,19 @@ export function openDatabase(folder: string, startWaitMs = START_WAIT_MS): Conne
 /** `store-failed` for whatever went wrong, unless it has a code of its own. */
 export function openFailure(folder: string, error: unknown): CountersignError {
   if (error instanceof CountersignError) return error;
+  // The 13 places where it was looked for would hide what to do.
+  if ((error as Error).message.startsWith('Could not locate the bindings file')) return notCompiled(error);
   return new CountersignError(
     'store-failed',
     `The database ${databaseFile(folder)} can't be opened: ${(error as Error).message}.`,
     { cause: error },
   );
+}
+
+function notCompiled(cause: unknown): CountersignError {
+  const detail =
+    'SQLite was not compiled when the packages were installed. Run npm rebuild better-sqlite3, with a C++ compiler; npm says if it wants the install script of better-sqlite3 approved first (npm install-scripts approve better-sqlite3).';
+  return new CountersignError('store-failed', detail, { cause });
 }
 
 /** From the start's patience to that of a process which serves. */

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { addConsumer } from '../../../src/consumers/registration.ts';
-import { databaseFile } from '../../../src/storage/sqlite/database.ts';
+import { databaseFile, openFailure } from '../../../src/storage/sqlite/database.ts';
 import { migrations } from '../../../src/storage/sqlite/migrations.ts';
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { dataFolder, filesOf } from '../data-folder.ts';
@@ -179,6 +179,14 @@ describe('a later start', () => {
     const before = filesOf(folder);
     expect(() => open(folder)).toThrow(expect.objectContaining({ code: 'store-failed' }));
     expect(filesOf(folder)).toEqual(before);
+  });
+
+  it('says what to do where SQLite was not compiled', () => {
+    const error = new Error('Could not locate the bindings file. Tried:\n → /somewhere/better_sqlite3.node');
+    const { code, message } = openFailure('data', error);
+    expect(code).toBe('store-failed');
+    expect(message).toMatch(/npm rebuild better-sqlite3/);
+    expect(message).not.toContain('/somewhere');
   });
 
   it('finds everything again in a copy of the folder', async () => {

@@ -112,7 +112,7 @@ export function reportError(error: unknown, json: boolean): void {
 function isForbidden(error: unknown): error is NodeJS.ErrnoException {
   return (
     error instanceof Error &&
-    'syscall' in error &&
+    'path' in error &&
     'code' in error &&
     /^(EACCES|EPERM)$/.test(`${error.code}`)
   );

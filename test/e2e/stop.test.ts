@@ -11,7 +11,7 @@ import { bytesOf, send, sign, verifyAnswer } from '../gateway/wire.ts';
 import { endAll, type GatewayProcess, serve, temporaryFolder } from './processes.ts';
 
 /** Well below the 65 s for which an idle connection is kept, and the 35 s after which a stop ends what still runs. */
-const PROMPTLY = 20_000;
+const PROMPTLY = 30_000;
 
 let upstream: Server;
 let gateway: GatewayProcess;

@@ -22,7 +22,7 @@ it('forgets no call that was let through where the process is killed', async () 
   expect(told + paid).toBeLessThanOrEqual(1000);
   // What was counted and not told any more are the calls of one turn.
   expect(told + paid).toBeGreaterThanOrEqual(990);
-}, 30_000);
+});
 
 it('lets no call more through where two processes charge at once', async () => {
   const folder = dataFolder();
@@ -32,4 +32,4 @@ it('lets no call more through where two processes charge at once', async () => {
     processes.map((each) => each.tell({ kind: 'charge', quotas: [hour], times: 800 })),
   );
   expect((paid as number[]).reduce((sum, each) => sum + each)).toBe(1000);
-}, 30_000);
+});

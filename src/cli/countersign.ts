@@ -31,6 +31,12 @@ function throwInstead(command: Command): void {
 }
 throwInstead(program);
 
+// Whoever reads us has read enough, as `head` does: no defect. What can't be told is not gone on with.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(REFUSED);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,5 +1,5 @@
 /** `countersign ca enrol`, `ca issue --once`, `ca run` and `ca verify`, as an operator types them. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
@@ -236,6 +236,16 @@ describe('ca enrol', () => {
     const detail = expect.stringContaining("sudo -u '#65534'");
     expect(failure(outcome)).toMatchObject({ code: 'authority-invalid', detail });
     expect(readdirSync(dir)).toEqual(before);
+  });
+
+  it('ends without a stack where nobody reads on', async () => {
+    const cli = join(builtFolder(), 'dist/cli/countersign.js');
+    const listing = spawn(process.execPath, [cli, 'ca', 'enrol', '--list', '--dir', issuer.dir]);
+    listing.stdout.destroy();
+    let stderr = '';
+    listing.stderr.on('data', (text) => (stderr += text));
+    const [code] = await once(listing, 'close');
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
   });
 
   it('lists who is enrolled', async () => {

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { certificateRequest, newCertificateKey } from '../../src/client/certificate/certificate-request.ts';
-import { bitString, objectIdentifier, sequence } from '../../src/client/certificate/der.ts';
+import { bitString, objectIdentifier, octetString, sequence } from '../../src/client/certificate/der.ts';
 import { CountersignError } from '../../src/errors.ts';
 import { readRequest } from '../../src/issuer/certificate-request.ts';
 import {
@@ -98,6 +98,18 @@ function compressed(): Buffer {
   return sequence(algorithm, bitString(Buffer.concat([Buffer.of(2), x])));
 }
 
+/** The same number, and another encoding of it. */
+function paddedModulus(): Buffer {
+  const { n = '', e = '' } = rsa(2048).publicKey.export({ format: 'jwk' });
+  const modulus = octetString(Buffer.concat([Buffer.of(0, 0), Buffer.from(n, 'base64url')]));
+  const exponent = octetString(Buffer.from(e, 'base64url'));
+  for (const each of [modulus, exponent]) each[0] = 2;
+  return sequence(
+    sequence(objectIdentifier('1.2.840.113549.1.1.1'), Buffer.of(5, 0)),
+    bitString(sequence(modulus, exponent)),
+  );
+}
+
 /** Every point of Ed25519 whose order is small, in every encoding, less the sign that any of them may bear. */
 const SMALL_ORDER = [
   `00${'00'.repeat(31)}`,
@@ -155,6 +167,7 @@ describe('a request is refused', () => {
     ['spells its curve out', { spki: explicitCurve() }, 'must be named'],
     ['has a point beside its curve', { spki: offCurve() }, 'none that OpenSSL takes'],
     ['has a compressed point', { spki: compressed() }, 'uncompressed'],
+    ['has an RSA key in another encoding', { spki: paddedModulus() }, 'a zero too many'],
   ])('that %s', async (_what, parts, why) => {
     const { code, detail } = await refusal(() => readRequest(requestPem(parts)));
     expect(code).toBe('certificate-request-refused');

@@ -1,7 +1,9 @@
 /** What somebody who can only write to the inbox, or holds one request key, can't do to the others. */
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { stageFile } from '../../src/issuer/plain-file.ts';
 import { partsOf, Requester, Scene } from './inbox-scene.ts';
 
 describe('a request in another name, that nobody has signed', () => {
@@ -76,4 +78,18 @@ it('a folder that is put in the place of a file of an answered request is cleare
   });
   expect(outcomes).toMatchObject([{ outcome: 'issued', id }]);
   expect(scene.files()).toMatchObject({ inbox: [], outbox: [`${id}.pem`] });
+});
+
+it('a link that is put in the place of a draft, at the very moment in which that was removed, leads nowhere', async () => {
+  const { outbox } = await Scene.make();
+  const precious = join(outbox, 'precious');
+  writeFileSync(precious, 'before');
+  vi.spyOn(fs, 'rmSync').mockImplementationOnce((path) => symlinkSync(precious, path));
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+  expect(() => stageFile(outbox, 'chain.pem', 'ours')).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+  expect(readFileSync(precious, 'utf8')).toBe('before');
 });

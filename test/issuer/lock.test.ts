@@ -5,8 +5,9 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Lock } from '../../src/issuer/lock.ts';
-import { Scene } from './inbox-scene.ts';
+import { Lock, lockOf } from '../../src/issuer/lock.ts';
+import { rotate } from '../../src/issuer/rotation.ts';
+import { PASSPHRASE, Scene } from './inbox-scene.ts';
 
 function lockFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-lock-'));
@@ -120,5 +121,20 @@ describe('two passes at once', () => {
     const issued = scene.rows().filter(({ event }) => event === 'issue');
     expect(issued.map(({ id }) => id)).toEqual(ids);
     expect(scene.files().inbox).toEqual([]);
+  });
+});
+
+describe('a pass, and a step to the next root', () => {
+  it('do nothing, and say that the issuer is busy, where another process stays at it', async () => {
+    const scene = await Scene.make();
+    const id = (await scene.requester('gateway')).ask();
+    const before = scene.rows();
+    const lock = await Lock.acquire(lockOf(scene.dir));
+    const { dir, clock } = scene;
+    const ends = await Promise.allSettled([scene.pass(), rotate({ dir, clock, passphrase: PASSPHRASE })]);
+    for (const end of ends) expect(end).toMatchObject({ status: 'rejected', reason: busy });
+    expect(scene.rows()).toEqual(before);
+    lock.release();
+    expect((await scene.pass()).outcomes).toMatchObject([{ outcome: 'issued', id }]);
   });
 });

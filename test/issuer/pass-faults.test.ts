@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type * as Fs from 'node:fs';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { fingerprintOf } from '../../src/issuer/certificate.ts';
@@ -41,6 +41,13 @@ function expectNothingHalf(scene: Scene): void {
   for (const name of rejected.filter((each) => each.endsWith('.csr'))) {
     expect(rejected).toContain(name.replace('.csr', '.reason.json'));
   }
+}
+
+/** Who lives on takes back what won't be issued: a draft is of a leaf that the ledger knows. */
+function expectNoStrayDraft(scene: Scene): void {
+  const issued = scene.rows().filter(({ event }) => event === 'issue');
+  const drafts = readdirSync(scene.outbox).filter((name) => name.endsWith('.pem.partial'));
+  expect(issued.map(({ id }) => `.${id}.pem.partial`)).toEqual(expect.arrayContaining(drafts));
 }
 
 function expectAllDone(scene: Scene, { good, refused, forged }: Awaited<ReturnType<typeof prepare>>): void {
@@ -126,6 +133,7 @@ describe('a pass whose disk is full', () => {
         const wasMet = metStep();
         disarm();
         expectNothingHalf(scene);
+        expectNoStrayDraft(scene);
         await scene.pass();
         expectAllDone(scene, prepared);
         if (wasMet === undefined) break;

@@ -518,6 +518,13 @@ describe('what nobody needs any more is removed', () => {
     scene.clock.seconds += 1;
     await scene.pass();
     expect(scene.files().rejected).toEqual(foreign);
+    // A link may lead to what isn't ours, though it looks so.
+    const elsewhere = join(scene.dir, 'elsewhere');
+    renameSync(rejected, elsewhere);
+    writeFileSync(join(elsewhere, 'other.reason.json'), JSON.stringify({ id: 'other', at: '2020-01-01' }));
+    symlinkSync(elsewhere, rejected);
+    await scene.pass();
+    expect(scene.files().rejected).toEqual(foreign);
   });
 
   it('or stays where it cannot be, and no request waits for that', async () => {

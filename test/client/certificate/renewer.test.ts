@@ -1,7 +1,7 @@
 /** A certificate that renews itself: what it asks, what it takes, what it refuses, and what a kill leaves. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import {
+import fs, {
   cpSync,
   existsSync,
   mkdirSync,
@@ -13,14 +13,16 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Certificate } from '../../../src/client/certificate/certificate.ts';
 import { CertificateFolder } from '../../../src/client/certificate/certificate-folder.ts';
 import {
   certificateRequest,
   newCertificateKey,
 } from '../../../src/client/certificate/certificate-request.ts';
+import { replaceFile } from '../../../src/client/certificate/durable-file.ts';
 import type { RenewalEvent, RenewerOptions } from '../../../src/client/certificate/renewal.ts';
 import { CertificateRenewer } from '../../../src/client/certificate/renewer.ts';
 import { fingerprintOf } from '../../../src/client/certificate/request-files.ts';
@@ -346,16 +348,16 @@ describe('an answer that is unfit', () => {
     await renewal.told('renewed');
   });
 
-  it.each<[string, (file: string) => void]>([
-    ['a pipe', (file) => execFileSync('mkfifo', [file])],
-    ['a link', (file) => symlinkSync('/dev/zero', file)],
-    ['a folder', (file) => mkdirSync(file)],
-    ['larger than any chain', (file) => writeFileSync(file, Buffer.alloc(100 * 1024 * 1024))],
-  ])('that is %s holds up nothing: it is said once, and asked anew', async (_what, put) => {
+  it.each<[string, (file: string) => void, string]>([
+    ['a pipe', (file) => execFileSync('mkfifo', [file]), 'is no plain file'],
+    ['a link', (file) => symlinkSync('/dev/zero', file), "can't be read (ELOOP)"],
+    ['a folder', (file) => mkdirSync(file), 'is no plain file'],
+    ['larger than any chain', (file) => writeFileSync(file, Buffer.alloc(100 * 1024 * 1024)), 'is longer'],
+  ])('that is %s holds up nothing: it is said once, and asked anew', async (_what, put, why) => {
     const { renewal, serialNumber, id } = await start();
     put(join(issuer.outbox, `${id}.pem`));
     renewal.after(1000);
-    expect((await renewal.told('failed')).detail).toContain(`${id}.pem`);
+    expect((await renewal.told('failed')).detail).toContain(`${id}.pem ${why}`);
     renewal.after(60_000);
     const { id: second } = await renewal.told('requested');
     expect(renewal.events.filter(({ event }) => event === 'failed')).toEqual([]);
@@ -390,6 +392,20 @@ describe('an answer that is unfit', () => {
     await renewal.settle();
     expect(readFileSync(precious)).toEqual(before);
     expect(statSync(precious).mode & 0o777).toBe(0o600);
+  });
+
+  it('nor does one that is put there once more, at the very moment in which it was removed', () => {
+    const folder = issuer.newFolder();
+    const [file, precious] = [join(folder, 'file'), join(folder, 'precious')];
+    writeFileSync(precious, 'before');
+    vi.spyOn(fs, 'rmSync').mockImplementationOnce((path) => symlinkSync(precious, path));
+    syncBuiltinESMExports();
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+      syncBuiltinESMExports();
+    });
+    expect(() => replaceFile(file, 'ours')).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+    expect(readFileSync(precious, 'utf8')).toBe('before');
   });
 
   it('a disk that refuses a request is said, and it is tried again', async () => {
@@ -475,6 +491,7 @@ describe('two processes on one folder', () => {
     writeFileSync(join(renewal.folder, 'current.key'), renewal.text('pending.key'));
     store.replace(certificate);
     expect(renewal.text('current.key')).toBe(its);
+    expect(statSync(join(renewal.folder, 'current.key')).mode & 0o777).toBe(0o600);
   });
 
   it('take up what the other has put in force meanwhile, where it serves them', async () => {
@@ -511,10 +528,13 @@ describe('a start', () => {
     expect(again.current()?.leaf.subjectAltName).toContain('DNS:new.example.com');
   });
 
-  it('with a certificate that has ended asks for another', async () => {
-    const renewal = await new Renewal().settle({ life: 7 * 3600 });
+  it.each([
+    ['that has ended', 7 * 3600, 2 * HOUR],
+    ['whose root has ended', 48 * 3600, 25 * HOUR],
+  ])('with a certificate %s asks for another', async (_what, life, later) => {
+    const renewal = await new Renewal().settle({ life });
     await renewal.close();
-    const again = new Renewal(renewal.folder, {}, Date.now() + 2 * HOUR).start();
+    const again = new Renewal(renewal.folder, {}, Date.now() + later).start();
     await again.told('requested');
     expect(again.current()).toBeUndefined();
   });

@@ -27,6 +27,7 @@ let shop: { keyid: string; secret: string };
 /** A gateway that refuses some calls, is looked at while it runs, and is stopped. */
 let whileRunning: { rows: Row[]; shops: Row[]; whole: { rows: number } };
 let requestIds: string[];
+const BEGAN = Date.now();
 
 async function refuse(gateway: GatewayProcess, key: typeof shop, target: string): Promise<string> {
   const answer = await send(gateway, sign(gateway, key, { target }));
@@ -77,12 +78,16 @@ describe('while the gateway runs', () => {
     expect(refusals(whileRunning.rows)).toHaveLength(3);
     const seqs = whileRunning.rows.map(({ seq }) => seq);
     expect(seqs).toEqual(seqs.map((_, i) => (seqs[0] as number) + i));
-    for (const { at } of whileRunning.rows)
-      expect(Math.abs(Date.parse(at) - Date.now())).toBeLessThan(60_000);
+    for (const { at } of whileRunning.rows) {
+      // Whole seconds.
+      expect(Date.parse(at)).toBeGreaterThan(BEGAN - 1000);
+      expect(Date.parse(at)).toBeLessThanOrEqual(Date.now());
+    }
   });
 
   it('audit verify finds the chain whole', () => {
-    expect(whileRunning.whole.rows).toBe(whileRunning.rows.at(-1)?.seq);
+    // The gateway may write its minute's row between the two commands.
+    expect([0, 1]).toContain(whileRunning.whole.rows - (whileRunning.rows.at(-1)?.seq ?? 0));
   });
 });
 

@@ -25,7 +25,7 @@ import { type CertificateFiles, readShownCertificate } from './shown-certificate
 import { trustedRoots } from './trusted-roots.ts';
 
 interface CallOptions extends CommonOptions {
-  readonly header: [string, string][];
+  readonly header?: [string, string][];
   readonly body?: string;
   readonly credentials?: string;
   readonly ca?: string;
@@ -44,7 +44,7 @@ export function call(): Command {
     .argument('<method>', 'such as GET or POST')
     .argument('<url>', 'a whole URL, or a path at the gateway of the credentials')
     .argument('[body]', 'the body; a body that is JSON is sent as JSON')
-    .option('-H, --header <field>', 'a header field, "Name: value"; may stand several times', addHeader, [])
+    .option('-H, --header <field>', 'a header field, "Name: value"; may stand several times', addHeader)
     .option('-d, --body <body>', 'the body, or @file')
     .option(
       '--credentials <file>',
@@ -63,7 +63,7 @@ export function call(): Command {
     .action(run);
 }
 
-function addHeader(text: string, before: [string, string][]): [string, string][] {
+function addHeader(text: string, before: [string, string][] = []): [string, string][] {
   const colon = text.indexOf(':');
   if (colon < 1) throw new InvalidArgumentError('It must be "Name: value".');
   return [...before, [text.slice(0, colon).trim(), text.slice(colon + 1).trim()]];
@@ -123,7 +123,7 @@ async function prepare(
 ): Promise<{ prepared: PreparedRequest; credentials: Credentials }> {
   const credentials = await readGivenCredentials(options);
   const { origin, target } = split(url, () => credentials.url ?? defaultOrigin(configOf(options)));
-  const headers = [...options.header];
+  const headers = [...(options.header ?? [])];
   if (options.idempotencyKey !== undefined)
     headers.push(['Idempotency-Key', serializeString(options.idempotencyKey)]);
   const body = readBody(options.body) ?? argument;

@@ -34,14 +34,14 @@ import { describeKeys, findConsumer } from './key.ts';
 import { isoTime } from './time.ts';
 
 interface AddOptions extends OutOptions, LimitOptions {
-  readonly role: string[];
+  readonly role?: string[];
 }
 
 export function consumer(): Command {
   return noun('consumer', 'who may call', [
     withLimits(withOut(command('add', 'register a consumer and show its secret, once')))
       .argument('<name>', 'lower-case letters, digits and hyphens')
-      .option('--role <role>', 'a role that it holds; may stand several times', collect, [])
+      .option('--role <role>', 'a role that it holds; may stand several times', collect)
       .action(add),
     command('list', 'list the consumers').action(list),
     command('show', 'show a consumer and its keys').argument('<name>').action(show),
@@ -51,7 +51,7 @@ export function consumer(): Command {
 }
 
 async function add(name: string, options: AddOptions): Promise<void> {
-  const [roles, draft] = [options.role, draftOf(options)];
+  const [roles, draft] = [options.role ?? [], draftOf(options)];
   const { roles: listed } = configOf(options);
   const issued = await withStore(options, (store) =>
     issueTo(options, (keep) =>

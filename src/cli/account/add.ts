@@ -18,7 +18,7 @@ import { collect } from '../issued-key.ts';
 import { printEnrolment } from './second-factor.ts';
 
 interface AddOptions extends CommonOptions {
-  readonly role: string[];
+  readonly role?: string[];
   readonly firstName?: string;
   readonly lastName?: string;
   readonly email?: string;
@@ -28,7 +28,7 @@ interface AddOptions extends CommonOptions {
 
 export function add(): Command {
   return command('add', 'make an account; asks for what is not given')
-    .option('--role <role>', 'a role that it has; may stand several times', collect, [])
+    .option('--role <role>', 'a role that it has; may stand several times', collect)
     .option('--first-name <name>', 'first name')
     .option('--last-name <name>', 'last name')
     .option('--email <address>', 'e-mail address, by which it logs in')
@@ -40,7 +40,7 @@ export function add(): Command {
 async function make(options: AddOptions): Promise<void> {
   const { password, ...person } = await checkedDraft(options);
   const passwordHash = await new Passwords().hash(password);
-  const made = drawAccount({ ...person, passwordHash, roles: options.role }, epochSeconds(systemClock));
+  const made = drawAccount({ ...person, passwordHash, roles: options.role ?? [] }, epochSeconds(systemClock));
   const drawn = options.totp || requiresSecondFactor(made) ? drawEnrolment(made.email) : undefined;
   await withStore(options, (store) =>
     store.commitGroup.run('add an account', async (tx) => {
@@ -56,7 +56,7 @@ async function make(options: AddOptions): Promise<void> {
 /** What was given and answered; `account-invalid` names every fault. */
 async function checkedDraft(options: AddOptions): Promise<PersonDraft> {
   const draft = await readDraft(options);
-  const roleFaults = handedOutFaults(options.role, configOf(options).roles);
+  const roleFaults = handedOutFaults(options.role ?? [], configOf(options).roles);
   const faults = [...personFaults(draft, await passwordPolicy()), ...roleFaults];
   if (faults.length > 0) throw refusal(faults);
   return draft;

@@ -20,9 +20,9 @@ import { type PassphraseOptions, readPassphrase, withPassphrase } from './passph
 interface InitOptions extends CommonOptions, PassphraseOptions {
   readonly dir: string;
   readonly name: string;
-  readonly permitDns: string[];
-  readonly permitUri: string[];
-  readonly permitIp: string[];
+  readonly permitDns?: string[];
+  readonly permitUri?: string[];
+  readonly permitIp?: string[];
   readonly days?: number;
 }
 
@@ -38,19 +38,12 @@ export function init(): Command {
         '--permit-dns <domain...>',
         'it may vouch for this domain and what lies below it',
         permit('dns'),
-        [],
       )
-      .option(
-        '--permit-uri <host...>',
-        'it may vouch for spiffe://HOST/… (the host alone)',
-        permit('uri'),
-        [],
-      )
+      .option('--permit-uri <host...>', 'it may vouch for spiffe://HOST/… (the host alone)', permit('uri'))
       .option(
         '--permit-ip <cidr...>',
         'it may vouch for addresses of this network; for none by default',
         permit('ip'),
-        [],
       )
       .option('--days <number>', 'how long it lives (five years)', parseDays),
   ).action(run);
@@ -78,7 +71,7 @@ function permit(kind: keyof NameConstraints): (value: string, before?: string[])
 }
 
 async function run(options: InitOptions): Promise<void> {
-  const { dir, name, permitDns: dns, permitUri: uri, permitIp: ip, days } = options;
+  const { dir, name, permitDns: dns = [], permitUri: uri = [], permitIp: ip = [], days } = options;
   const plan = { dir, name, constraints: { dns, ip, uri }, clock: systemClock };
   // Before anybody types a passphrase, and before there is a root whose fingerprint would go untold.
   checkDraft(plan);

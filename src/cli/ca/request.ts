@@ -12,24 +12,24 @@ import { type CommonOptions, command, print, printJson } from '../command.ts';
 import { collect } from '../issued-key.ts';
 
 interface RequestOptions extends CommonOptions {
-  readonly dns: string[];
-  readonly ip: string[];
-  readonly uri: string[];
+  readonly dns?: string[];
+  readonly ip?: string[];
+  readonly uri?: string[];
   readonly out: string;
   readonly keyOut: string;
 }
 
 export function request(): Command {
   return command('request', 'make a key and a certificate request; the key stays here')
-    .option('--dns <name...>', 'a DNS name', collect, [])
-    .option('--ip <address...>', 'an IP address', collect, [])
-    .option('--uri <name...>', 'a name such as spiffe://example.org/shop', collect, [])
+    .option('--dns <name...>', 'a DNS name', collect)
+    .option('--ip <address...>', 'an IP address', collect)
+    .option('--uri <name...>', 'a name such as spiffe://example.org/shop', collect)
     .requiredOption('--out <file>', 'where the request goes; carry it to the issuer')
     .requiredOption('--key-out <file>', 'where the private key goes, for its owner alone')
     .action(run);
 }
 
-function run({ dns, ip, uri, out, keyOut, json }: RequestOptions): void {
+function run({ dns = [], ip = [], uri = [], out, keyOut, json }: RequestOptions): void {
   const names = readNames({ dns, ip, uri });
   if (countOf(names) === 0) throw refused('It names nobody: give --dns, --ip or --uri.');
   const key = newCertificateKey();

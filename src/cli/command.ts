@@ -111,10 +111,7 @@ export function reportError(error: unknown, json: boolean): void {
 /** Whether the system lets another user alone do it: no defect, and its stack tells nobody anything. */
 function isForbidden(error: unknown): error is NodeJS.ErrnoException {
   return (
-    error instanceof Error &&
-    'path' in error &&
-    'code' in error &&
-    /^(EACCES|EPERM)$/.test(`${error.code}`)
+    error instanceof Error && 'path' in error && 'code' in error && /^(EACCES|EPERM)$/.test(`${error.code}`)
   );
 }
 

@@ -1,13 +1,13 @@
 /** Client certificates over real TLS: what counts on each request, and connections that end with their certificate. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { epochSeconds } from '../../../src/clock.ts';
 import type { IssuedKey } from '../../../src/consumers/registration.ts';
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { loopTime } from '../../own-time.ts';
 import { type Answer, bytesOf, problem, send, sign } from '../wire.ts';
+import { HeldHandshake } from './held-handshake.ts';
 import { MutualTls, type OpenConnection, SHOP } from './mutual-tls.ts';
 import { type Identity, OpensslRoot } from './openssl-certificates.ts';
 
@@ -260,43 +260,6 @@ async function denyElsewhere(identity: Identity): Promise<void> {
     tx.deniedCertificates.deny({ serial: serialOf(identity), deniedAt: at, keptUntil: at + DAY }),
   );
   store.close();
-}
-
-/** A way to the gateway on which the client's second flight, with its certificate, is held until it is released. */
-class HeldHandshake {
-  readonly port: number;
-  readonly held: Promise<void>;
-  release = () => {};
-
-  private constructor(relay: Server, to: number) {
-    this.port = (relay.address() as AddressInfo).port;
-    this.held = new Promise((resolve) => {
-      relay.once('connection', (client) => {
-        const server = connect(to, '127.0.0.1');
-        server.pipe(client);
-        client.once('data', (hello) => {
-          server.write(hello);
-          client.pause();
-          server.once('data', () => resolve());
-        });
-        this.release = () => client.pipe(server);
-        for (const each of [client, server]) {
-          each.on('error', () => {});
-          each.on('close', () => {
-            client.destroy();
-            server.destroy();
-            relay.close();
-          });
-        }
-      });
-    });
-  }
-
-  static async to(port: number): Promise<HeldHandshake> {
-    const relay = createServer().listen(0, '127.0.0.1');
-    await once(relay, 'listening');
-    return new HeldHandshake(relay, port);
-  }
 }
 
 /** Milliseconds of the event loop until all of them are closed; the gateway sweeps in the same loop. */

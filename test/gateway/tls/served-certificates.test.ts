@@ -17,6 +17,7 @@ import { endAll, temporaryFolder } from '../../e2e/processes.ts';
 import { loopTime } from '../../own-time.ts';
 import { capturedLog } from '../captured-log.ts';
 import { type Answer, bytesOf, Connection, type Draft, problem, sign, verifyAnswer } from '../wire.ts';
+import { HeldHandshake } from './held-handshake.ts';
 import { type Identity, type OpensslRoot, opensslRoot } from './openssl-certificates.ts';
 
 const SHOP = 'spiffe://example.com/shop';
@@ -81,11 +82,11 @@ function issue({ store, clock }: TestGateway, name: string, certificateUri?: str
 const client = (from = root) => from.leaf(`URI:${SHOP}`, { usage: 'clientAuth' });
 const serialOf = ({ chain }: Identity) => new X509Certificate(chain).serialNumber;
 
-async function open(identity?: Identity, to = gateway): Promise<Connection> {
+async function open(identity?: Identity, to = gateway, port = to.port): Promise<Connection> {
   // Certificates begin when they are made, after the test's clock was stopped.
   to.clock.set(Date.now());
   const shown = identity && { key: identity.key, cert: identity.chain };
-  const socket = connect({ host: '127.0.0.1', port: to.port, ca: root.trust, ...shown });
+  const socket = connect({ host: '127.0.0.1', port, ca: root.trust, ...shown });
   onTestFinished(() => {
     socket.destroy();
   });
@@ -257,5 +258,22 @@ describe('the trusted roots', () => {
     await connection.closed;
     expect(told(await call(await open(client()), bound, WHOAMI))).toBe(200);
     expect(told(await call(await open(client(foreign)), bound, WHOAMI))).toBe('key-forbidden');
+  });
+
+  it('are followed also where they change amid a handshake', async () => {
+    replace(root.trust + foreign.trust);
+    const stranger = client(foreign);
+    await expect.poll(async () => told(await call(await open(stranger), bound, WHOAMI))).toBe(200);
+    const other = await open(stranger);
+    const way = await HeldHandshake.to(gateway.port);
+    const opening = open(stranger, gateway, way.port);
+    await way.held;
+    replace(root.trust);
+    await other.closed;
+    log.clear();
+    way.release();
+    await (await opening).closed;
+    const whys = log.lines.flatMap(({ why }) => (why === undefined ? [] : [why]));
+    expect(whys).toEqual(['the trusted roots were changed amid its handshake']);
   });
 });

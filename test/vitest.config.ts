@@ -10,8 +10,8 @@ export default defineConfig({
     // What is awaited may take a process, a password hash or a busy machine; one second is luck.
     expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
-    // By default one core of two stays idle, and most tests wait for a process or a socket.
-    maxWorkers: '100%',
+    // By default one core of two stays idle, and most tests wait for a process or a socket. The long ones compare times.
+    maxWorkers: process.env.HEAVY ? 1 : '100%',
     reporters: ['default', './summary-reporter.ts'],
   },
 });

@@ -243,6 +243,9 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     const version = this.dataVersion.get() as number;
     if (version === this.seenVersion) return;
     this.parts.nonces.follow();
+    // Ids have no gaps, and only the oldest rows are ever removed: where the next one is gone, changes were missed.
+    const oldest = this.oldestChange.get() as number | null;
+    if (oldest !== null && oldest > this.lastChange + 1) this.parts.onMissed?.();
     this.followChanges();
     this.seenVersion = version;
   }
@@ -260,10 +263,7 @@ export class SqliteCommitGroup implements CommitGroup, NonceStore {
     }
   }
 
-  /** Ids have no gaps, and only the oldest rows are ever removed: where the next one is gone, changes were missed. */
   private followChanges(): void {
-    const oldest = this.oldestChange.get() as number | null;
-    if (oldest !== null && oldest > this.lastChange + 1) this.parts.onMissed?.();
     for (const { id, consumer } of this.selectChanges.all(this.lastChange) as {
       id: number;
       consumer: string;
